@@ -1,0 +1,100 @@
+import { DocumentBuilder, SwaggerModule, type OpenAPIObject } from '@nestjs/swagger';
+import type { NestFastifyApplication } from '@nestjs/platform-fastify';
+import { ProblemResource } from './common/http/api-problems.js';
+import { ImageSnapshotResource } from './modules/images/image.resource.dto.js';
+import { JobSnapshotResource } from './modules/jobs/job.resource.dto.js';
+import { IMAGE_WEBHOOK_TYPES, JOB_WEBHOOK_TYPES } from './modules/webhooks/webhook-types.js';
+
+const DESCRIPTION = `A gateway between internal systems and TensorPix: it records every job before TensorPix hears of it,
+follows it, and calls back with signed webhooks.
+
+Errors are \`application/problem+json\` with a stable \`code\`. Ids are UUIDs, times RFC 3339 in UTC, amounts decimal
+strings of Credits.`;
+
+/** The service's own description, generated from the controllers and DTOs, with its webhooks (OpenAPI 3.1). */
+export function openApiDocument(app: NestFastifyApplication): OpenAPIObject {
+  const options = new DocumentBuilder()
+    .setOpenAPIVersion('3.1.0')
+    .setTitle('tensorpix-gateway')
+    .setVersion('1')
+    .setDescription(DESCRIPTION)
+    .setLicense('MIT', 'https://opensource.org/license/mit')
+    .addBearerAuth({ type: 'http', scheme: 'bearer', description: 'A tenant key, `tpg_…`.' }, 'tenant')
+    .addBearerAuth({ type: 'http', scheme: 'bearer', description: 'The admin key.' }, 'admin')
+    .build();
+  const document = SwaggerModule.createDocument(app, options, {
+    extraModels: [ProblemResource, JobSnapshotResource, ImageSnapshotResource],
+    operationIdFactory: (controller, method) => `${controller.replace('Controller', '').toLowerCase()}_${method}`,
+  });
+  const types = [
+    ...JOB_WEBHOOK_TYPES.map((type) => webhook(type, 'JobSnapshotResource')),
+    ...IMAGE_WEBHOOK_TYPES.map((type) => webhook(type, 'ImageSnapshotResource')),
+  ];
+  return toJsonSchema2020({ ...document, webhooks: Object.fromEntries(types) }) as OpenAPIObject;
+}
+
+/** `/openapi.json` and a page to read it and try it. */
+export function serveDocs(app: NestFastifyApplication, document: OpenAPIObject): void {
+  SwaggerModule.setup('docs', app, document, {
+    jsonDocumentUrl: 'openapi.json',
+    yamlDocumentUrl: 'openapi.yaml',
+    customSiteTitle: 'tensorpix-gateway',
+  });
+}
+
+function webhook(type: string, resource: string): [string, object] {
+  const data = { $ref: `#/components/schemas/${resource}` };
+  const schema = {
+    type: 'object',
+    required: ['type', 'timestamp', 'data'],
+    properties: { type: { type: 'string', enum: [type] }, timestamp: { type: 'string', format: 'date-time' }, data },
+  };
+  const parameters = [
+    header('webhook-id', 'The same at every attempt of this webhook.'),
+    header('webhook-timestamp', 'Unix seconds of this attempt.'),
+    header(
+      'webhook-signature',
+      '`v1,<base64>` of HMAC-SHA256 over `id.timestamp.body`; several, separated by spaces, while a secret is being rotated.',
+    ),
+  ];
+  const responses = { '2XX': { description: 'Taken. Anything else, redirects included, is tried again.' } };
+  const operationId = `webhook_${type.replace('.', '_')}`;
+  const post = {
+    tags: ['webhooks'],
+    operationId,
+    summary: type,
+    security: [],
+    parameters,
+    requestBody: { required: true, content: { 'application/json': { schema } } },
+    responses,
+  };
+  return [type, { post }];
+}
+
+function header(name: string, description: string): object {
+  return { name, in: 'header', required: true, description, schema: { type: 'string' } };
+}
+
+/** OpenAPI 3.1 has no `nullable`: its schemas are JSON Schema 2020-12, where null is a type. */
+function toJsonSchema2020(node: unknown): unknown {
+  if (Array.isArray(node)) return node.map(toJsonSchema2020);
+  if (typeof node !== 'object' || node === null) return node;
+  const { nullable, ...rest } = Object.fromEntries(
+    Object.entries(node).map(([key, value]) => [key, toJsonSchema2020(value)]),
+  );
+  if (nullable !== true) return rest;
+  if (typeof rest.type === 'string') {
+    return {
+      ...rest,
+      type: [rest.type, 'null'],
+      ...(Array.isArray(rest.enum) && { enum: [...(rest.enum as unknown[]), null] }),
+    };
+  }
+  const { description, example, ...schema } = rest as { description?: unknown; example?: unknown };
+  const [only] = 'allOf' in schema && Array.isArray(schema.allOf) ? (schema.allOf as unknown[]) : [schema];
+  return {
+    anyOf: [only, { type: 'null' }],
+    ...(description !== undefined && { description }),
+    ...(example !== undefined && { example }),
+  };
+}

@@ -1,0 +1,58 @@
+import { Injectable } from '@nestjs/common';
+import { ConfigError } from '../config/config.js';
+import { PrismaService } from '../prisma/prisma.service.js';
+import { DecryptionError, Keyring, type CiphertextPlace } from './keyring.js';
+
+const CANARY_TEXT = 'tensorpix-gateway canary';
+
+/**
+ * A known text under every encryption key. A key that does not open its canary is not the key that the stored tokens
+ * were encrypted with, and that must show at the start, not at the first job.
+ */
+@Injectable()
+export class CanaryStore {
+  constructor(
+    private readonly prisma: PrismaService,
+    private readonly keyring: Keyring,
+  ) {}
+
+  /** @throws ConfigError when a key is wrong, or one that stored secrets still need is missing */
+  async verify(): Promise<void> {
+    const data = this.keyring.keyIds.map((keyId) => ({
+      keyId,
+      ciphertext: this.keyring.encryptWith(keyId, CANARY_TEXT, place(keyId)),
+    }));
+    await this.prisma.encryptionCanary.createMany({ data, skipDuplicates: true });
+    const canaries = await this.prisma.encryptionCanary.findMany();
+    const configured = new Set(this.keyring.keyIds);
+    for (const { keyId, ciphertext } of canaries) {
+      if (configured.has(keyId)) this.mustOpen(keyId, ciphertext);
+      else if (await this.isStillNeeded(keyId))
+        throw new ConfigError(`ENCRYPTION_KEYS lacks the key "${keyId}", which stored secrets need`);
+    }
+  }
+
+  private mustOpen(keyId: string, ciphertext: string): void {
+    try {
+      this.keyring.decrypt(ciphertext, place(keyId));
+    } catch (error) {
+      if (!(error instanceof DecryptionError)) throw error;
+      throw new ConfigError(
+        `ENCRYPTION_KEYS holds another key "${keyId}" than the one that stored secrets were encrypted with`,
+      );
+    }
+  }
+
+  private async isStillNeeded(keyId: string): Promise<boolean> {
+    const startsWith = `v1.${keyId}.`;
+    const [token, secret] = await Promise.all([
+      this.prisma.tenant.findFirst({ where: { tokenCiphertext: { startsWith } }, select: { id: true } }),
+      this.prisma.webhookSecret.findFirst({ where: { ciphertext: { startsWith } }, select: { id: true } }),
+    ]);
+    return token !== null || secret !== null;
+  }
+}
+
+function place(keyId: string): CiphertextPlace {
+  return { table: 'encryption_canaries', column: 'ciphertext', owner: keyId };
+}

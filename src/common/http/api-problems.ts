@@ -1,0 +1,56 @@
+import { applyDecorators } from '@nestjs/common';
+import { ApiProperty, ApiResponse, type ApiPropertyOptions } from '@nestjs/swagger';
+import { PROBLEM_CODES, type FieldErrors, type ProblemCode } from '../errors/problem.js';
+
+/** An error as every route answers it (RFC 9457; contract, section 2). */
+export class ProblemResource {
+  @ApiProperty({ example: 'about:blank' }) type!: string;
+  @ApiProperty({ example: 'Bad Request' }) title!: string;
+  @ApiProperty({ example: 400 }) status!: number;
+  @ApiProperty({ enum: Object.keys(PROBLEM_CODES), example: 'validation_failed' }) code!: ProblemCode;
+  @ApiProperty({ example: '1 field is invalid.' }) detail!: string;
+  @ApiProperty({ example: '0190a5c2-0000-7000-8000-000000000000' }) request_id!: string;
+
+  @ApiProperty({
+    description: 'Messages by field; on every 400.',
+    required: false,
+    type: 'object',
+    additionalProperties: { type: 'array', items: { type: 'string' } },
+    example: { crf: ['must not be greater than 51'] },
+  } as unknown as ApiPropertyOptions)
+  errors?: FieldErrors;
+
+  @ApiProperty({
+    description: 'Messages about the request as a whole; on every 400.',
+    required: false,
+    type: [String],
+    example: [],
+  })
+  non_field_errors?: string[];
+
+  @ApiProperty({ description: 'Set when the problem is about a job that has a row.', required: false, format: 'uuid' })
+  job_id?: string;
+}
+
+/** Documents the errors of a route, grouped by status; 401, 403, 500 and 503 belong to every route with a key. */
+export function ApiProblems(...codes: ProblemCode[]): MethodDecorator & ClassDecorator {
+  const all: ProblemCode[] = [...codes, 'unauthenticated', 'forbidden', 'internal_error', 'unavailable'];
+  return applyDecorators(
+    ...[...groupByStatus(all)].map(([status, group]) =>
+      ApiResponse({
+        status,
+        description: group.map((code) => `\`${code}\``).join(', '),
+        content: { 'application/problem+json': { schema: { $ref: '#/components/schemas/ProblemResource' } } },
+      }),
+    ),
+  );
+}
+
+function groupByStatus(codes: ProblemCode[]): Map<number, ProblemCode[]> {
+  const groups = new Map<number, ProblemCode[]>();
+  for (const code of new Set(codes)) {
+    const { status } = PROBLEM_CODES[code];
+    groups.set(status, [...(groups.get(status) ?? []), code]);
+  }
+  return groups;
+}

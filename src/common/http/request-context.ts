@@ -1,0 +1,43 @@
+import type { FastifyInstance, FastifyRequest } from 'fastify';
+import { randomUUID } from 'node:crypto';
+import type { IncomingMessage } from 'node:http';
+import type { Logger } from '../logging/logger.js';
+import type { Metrics } from '../metrics.js';
+
+const SANE_REQUEST_ID = /^[A-Za-z0-9._:-]{1,128}$/;
+
+/** The caller's `X-Request-Id` when it is sane, else a new one (contract, section 2). */
+export function requestIdOf(request: Pick<IncomingMessage, 'headers'>): string {
+  const given = request.headers['x-request-id'];
+  return typeof given === 'string' && SANE_REQUEST_ID.test(given) ? given : randomUUID();
+}
+
+/** Gives every answer its request id, and writes one log line a request. */
+export function registerRequestContext(fastify: FastifyInstance, logger: Logger, metrics: Metrics): void {
+  fastify.addHook('onRequest', (request, reply, done) => {
+    void reply.header('x-request-id', request.id);
+    done();
+  });
+  fastify.addHook('onResponse', (request, reply, done) => {
+    const route = request.routeOptions.url ?? 'unmatched';
+    metrics.requests.observe({ method: request.method, route, status: reply.statusCode }, reply.elapsedTime / 1000);
+    const quiet = route.startsWith('/health') || route === '/metrics';
+    logger[quiet ? 'debug' : 'info'](
+      {
+        request_id: request.id,
+        method: request.method,
+        route,
+        status: reply.statusCode,
+        duration_ms: Math.round(reply.elapsedTime * 10) / 10,
+        ...tenantOf(request),
+      },
+      'request',
+    );
+    done();
+  });
+}
+
+function tenantOf(request: FastifyRequest): { tenant_id?: string } {
+  const { tenant } = request as { tenant?: { id: string } };
+  return tenant ? { tenant_id: tenant.id } : {};
+}

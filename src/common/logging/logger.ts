@@ -1,0 +1,50 @@
+import { Injectable, type LoggerService } from '@nestjs/common';
+import { pino, type DestinationStream, type Logger as Pino } from 'pino';
+import { redact, redactText } from './redact.js';
+
+type Fields = Record<string, unknown>;
+
+/** Structured logs, one JSON line each, on standard output. Everything passes `redact` first. */
+@Injectable()
+export class Logger {
+  private readonly pino: Pino;
+
+  constructor(level: string, destination?: DestinationStream) {
+    const options = {
+      level,
+      base: { service: 'tensorpix-gateway' },
+      timestamp: pino.stdTimeFunctions.isoTime,
+      formatters: { level: (label: string) => ({ level: label }) },
+      // Our redaction has already seen the error; pino's serializer would expect an instance.
+      serializers: { err: (value: unknown) => value },
+    };
+    this.pino = destination ? pino(options, destination) : pino(options);
+  }
+
+  debug(fields: Fields, message: string): void {
+    if (this.pino.isLevelEnabled('debug')) this.pino.debug(redact(fields), redactText(message));
+  }
+
+  info(fields: Fields, message: string): void {
+    if (this.pino.isLevelEnabled('info')) this.pino.info(redact(fields), redactText(message));
+  }
+
+  warn(fields: Fields, message: string): void {
+    this.pino.warn(redact(fields), redactText(message));
+  }
+
+  error(fields: Fields, message: string): void {
+    this.pino.error(redact(fields), redactText(message));
+  }
+
+  /** Nest's own messages: start-up chatter at debug, trouble as it is. */
+  forNest(): LoggerService {
+    const text = (message: unknown) => (typeof message === 'string' ? message : JSON.stringify(redact(message)));
+    return {
+      log: (message: unknown, ...rest: unknown[]) => this.debug({ context: rest.at(-1) }, text(message)),
+      warn: (message: unknown, ...rest: unknown[]) => this.warn({ context: rest.at(-1) }, text(message)),
+      error: (message: unknown, ...rest: unknown[]) =>
+        this.error({ context: rest.at(-1), err: message }, text(message)),
+    };
+  }
+}

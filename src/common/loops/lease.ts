@@ -1,0 +1,22 @@
+import { randomUUID } from 'node:crypto';
+
+/**
+ * A claim with an expiry and a fence. It is created before the statement that writes it, so that what this process
+ * believes of the expiry is never later than what the database believes.
+ *
+ * Both clocks are looked at, because each can stand still: the monotonic one while a virtual machine is suspended,
+ * the wall clock while somebody sets it back.
+ */
+export class Lease {
+  readonly token: string = randomUUID();
+  private readonly monotonicStartMs = performance.now();
+  private readonly wallStartMs = Date.now();
+
+  constructor(readonly durationMs: number) {}
+
+  /** True when the lease will still be held after a call of this length that begins now. */
+  covers(callMs: number): boolean {
+    const elapsedMs = Math.max(performance.now() - this.monotonicStartMs, Date.now() - this.wallStartMs);
+    return elapsedMs + callMs <= this.durationMs;
+  }
+}

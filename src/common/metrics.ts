@@ -1,0 +1,52 @@
+import { Injectable } from '@nestjs/common';
+import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client';
+
+/** Everything that `GET /metrics` shows, in one place. Labels never hold a tenant's data or a URL. */
+@Injectable()
+export class Metrics {
+  readonly registry = new Registry();
+
+  readonly requests = this.histogram('gateway_http_request_duration_seconds', 'Requests answered', [
+    'method',
+    'route',
+    'status',
+  ]);
+  readonly upstreamCalls = this.histogram('gateway_tensorpix_call_duration_seconds', 'Calls to TensorPix', [
+    'operation',
+    'outcome',
+  ]);
+  readonly deliveryAttempts = this.counter('gateway_webhook_attempts_total', 'Webhook attempts', ['outcome']);
+  readonly transitions = this.counter('gateway_job_transitions_total', 'States entered', ['kind', 'status']);
+  readonly ignoredObservations = this.counter(
+    'gateway_ignored_observations_total',
+    'Observations of TensorPix that changed nothing because they were late, backward or unknown',
+    ['reason'],
+  );
+  readonly upstreamDuplicates = this.counter(
+    'gateway_upstream_duplicates_total',
+    'Second TensorPix jobs for one row',
+    [],
+  );
+  readonly lostLeases = this.counter('gateway_lost_leases_total', 'Writes refused because the claim was gone', [
+    'loop',
+  ]);
+  readonly loopErrors = this.counter('gateway_loop_errors_total', 'Ticks that threw', ['loop']);
+  readonly draining = new Gauge({
+    name: 'gateway_draining',
+    help: '1 while shutting down',
+    registers: [this.registry],
+  });
+
+  constructor() {
+    collectDefaultMetrics({ register: this.registry });
+  }
+
+  private counter<L extends string>(name: string, help: string, labelNames: L[]): Counter<L> {
+    return new Counter({ name, help, labelNames, registers: [this.registry] });
+  }
+
+  private histogram<L extends string>(name: string, help: string, labelNames: L[]): Histogram<L> {
+    const buckets = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 60];
+    return new Histogram({ name, help, labelNames, buckets, registers: [this.registry] });
+  }
+}

@@ -1,0 +1,79 @@
+import { setMaxListeners } from 'node:events';
+import { OutboundFailure } from './outbound-outcome.js';
+
+/**
+ * The one wall clock of an attempt, and the caller's signal. Whichever part of the attempt is running is told through
+ * `onStop`; only one part runs at a time.
+ */
+export class AttemptDeadline {
+  readonly startedAtMs = performance.now();
+  private readonly timer: NodeJS.Timeout;
+  private stopped: OutboundFailure | null = null;
+  private listener: ((failure: OutboundFailure) => void) | null = null;
+
+  constructor(
+    private readonly timeoutMs: number,
+    private readonly signal: AbortSignal | undefined,
+  ) {
+    this.timer = setTimeout(
+      () => this.stop(new OutboundFailure('timeout', `no response within ${timeoutMs} ms`)),
+      timeoutMs,
+    );
+    if (signal === undefined) return;
+    if (signal.aborted) this.onAbort();
+    else this.listenTo(signal);
+  }
+
+  get elapsedMs(): number {
+    return performance.now() - this.startedAtMs;
+  }
+
+  get remainingMs(): number {
+    return Math.max(0, this.timeoutMs - this.elapsedMs);
+  }
+
+  /** Sets who is told, at once if it is over already; null for nobody. */
+  onStop(listener: ((failure: OutboundFailure) => void) | null): void {
+    this.listener = listener;
+    if (this.stopped !== null) listener?.(this.stopped);
+  }
+
+  /**
+   * The promise's result if it comes in time.
+   *
+   * @throws OutboundFailure `timeout` or `aborted`, and what the promise rejects with.
+   */
+  race<T>(promise: Promise<T>): Promise<T> {
+    return new Promise((resolve, reject) => {
+      this.onStop(reject);
+      // The listener goes before the caller continues: by then it may have set the next one.
+      const settle =
+        <R>(then: (result: R) => void) =>
+        (result: R): void => {
+          if (this.listener === reject) this.listener = null;
+          then(result);
+        };
+      promise.then(settle(resolve), settle(reject));
+    });
+  }
+
+  dispose(): void {
+    clearTimeout(this.timer);
+    this.signal?.removeEventListener('abort', this.onAbort);
+    this.listener = null;
+  }
+
+  /** A dispatcher gives all its attempts one signal: Node's warning of a leak at the eleventh would be wrong. */
+  private listenTo(signal: AbortSignal): void {
+    setMaxListeners(0, signal);
+    signal.addEventListener('abort', this.onAbort, { once: true });
+  }
+
+  private readonly onAbort = (): void => this.stop(new OutboundFailure('aborted', 'the attempt was given up'));
+
+  private stop(failure: OutboundFailure): void {
+    if (this.stopped !== null) return;
+    this.stopped = failure;
+    this.listener?.(failure);
+  }
+}

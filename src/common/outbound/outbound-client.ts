@@ -1,0 +1,236 @@
+import { isIP } from 'node:net';
+import type { Dispatcher } from 'undici';
+import { AttemptDeadline } from './attempt-deadline.js';
+import { bareHost, checkCallbackUrl, type CallbackPolicy } from './callback-url.js';
+import { createSystemLookup, type AddressLookup } from './dns-lookup.js';
+import { OriginPools, type OriginPool } from './origin-pool.js';
+import type { OutboundConnection } from './outbound-connection.js';
+import { errorCode, OutboundFailure, type OutboundOutcome, type OutboundPhases } from './outbound-outcome.js';
+import { ResponseReader } from './response-reader.js';
+import { VettedResolver } from './vetted-resolver.js';
+
+export type { OutboundErrorClass, OutboundOutcome, OutboundPhases } from './outbound-outcome.js';
+
+export interface OutboundClientOptions {
+  readonly policy: Omit<CallbackPolicy, 'allowedHosts'>;
+  /** Wall clock of one attempt, from `post` to the headers of the response, in milliseconds. */
+  readonly timeoutMs: number;
+  /** Requests under way to one scheme, host and port; more wait, on their own clock. */
+  readonly connectionsPerOrigin: number;
+  readonly userAgent: string;
+  /** Instead of DNS. Not asked about addresses and localhost names. */
+  readonly lookup?: AddressLookup;
+  /** Milliseconds for which vetted addresses are used again; 0 asks for every attempt. Default 5,000. */
+  readonly dnsTtlMs?: number;
+  /** Origins whose connections are kept at once. Default 256. */
+  readonly maxOrigins?: number;
+  /** Certificates to trust instead of the system's; for tests. */
+  readonly ca?: string | Buffer;
+}
+
+export interface OutboundRequest {
+  readonly url: string;
+  /** Without those that HTTP itself needs (Host, Content-Length, Connection …): these are dropped here. */
+  readonly headers: Readonly<Record<string, string>>;
+  readonly body: string | Buffer;
+  /** The tenant's `callback_allowed_hosts`; empty allows any. */
+  readonly allowedHosts: readonly string[];
+  /** Gives the attempt up, as long as the headers are not there. */
+  readonly signal?: AbortSignal;
+}
+
+const DEFAULT_DNS_TTL_MS = 5_000;
+const DEFAULT_MAX_ORIGINS = 256;
+const SWEEP_INTERVAL_MS = 10_000;
+const MAX_IDLE_MS = 30_000;
+/** Addresses tried within one attempt, and what one may take as long as there is another. */
+const MAX_ADDRESSES = 4;
+const CONNECT_SHARE_MS = 3_000;
+
+/** Set by the connection or not at all. `accept-encoding` so that nothing asks for a body that has to be inflated. */
+const OWN_HEADERS: ReadonlySet<string> = new Set([
+  ...['host', 'connection', 'keep-alive', 'content-length', 'transfer-encoding', 'te', 'trailer', 'upgrade'],
+  ...['expect', 'proxy-connection', 'proxy-authorization', 'accept-encoding'],
+]);
+
+type MutablePhases = { -readonly [Phase in keyof OutboundPhases]: OutboundPhases[Phase] };
+
+/**
+ * Sends callbacks (contract section 7) and nothing else: POST over HTTP/1.1 with keep-alive, to addresses vetted for the
+ * very attempt (invariant 12), within one wall clock. No redirects, cookies, proxies or decompression.
+ */
+export class OutboundClient {
+  private readonly resolver: VettedResolver;
+  private readonly pools: OriginPools;
+  private readonly sweep: NodeJS.Timeout;
+  private underWay = 0;
+  private drained: (() => void) | null = null;
+  private closing: Promise<void> | null = null;
+
+  constructor(private readonly options: OutboundClientOptions) {
+    const { policy, lookup = createSystemLookup(), dnsTtlMs: ttlMs = DEFAULT_DNS_TTL_MS } = options;
+    this.resolver = new VettedResolver({ lookup, allowedCidrs: policy.allowedCidrs, ttlMs });
+    this.pools = new OriginPools(options.maxOrigins ?? DEFAULT_MAX_ORIGINS, options.connectionsPerOrigin, options.ca);
+    this.sweep = setInterval(() => this.pools.closeIdle(performance.now() - MAX_IDLE_MS), SWEEP_INTERVAL_MS).unref();
+  }
+
+  /** Makes one attempt. Never throws; whether a status is a success is the caller's to say. */
+  async post(request: OutboundRequest): Promise<OutboundOutcome> {
+    const phases: MutablePhases = { dns: null, connect: null, tls: null, firstByte: null, total: 0 };
+    if (this.closing !== null) return failed(new OutboundFailure('aborted', 'the client is closed'), phases);
+    const deadline = new AttemptDeadline(this.options.timeoutMs, request.signal);
+    this.underWay++;
+    try {
+      const reader = await this.attempt(request, deadline, phases);
+      phases.total = tenths(deadline.elapsedMs);
+      return answered(reader, phases);
+    } catch (error) {
+      phases.total = tenths(deadline.elapsedMs);
+      return failed(error, phases);
+    } finally {
+      deadline.dispose();
+      this.underWay--;
+      if (this.underWay === 0) this.drained?.();
+    }
+  }
+
+  /** Refuses new attempts, waits for those under way (their wall clock bounds it), closes all connections. */
+  close(): Promise<void> {
+    this.closing ??= this.drain();
+    return this.closing;
+  }
+
+  private async drain(): Promise<void> {
+    clearInterval(this.sweep);
+    if (this.underWay > 0) await new Promise<void>((resolve) => (this.drained = resolve));
+    this.pools.closeIdle(Infinity);
+  }
+
+  private async attempt(
+    request: OutboundRequest,
+    deadline: AttemptDeadline,
+    phases: MutablePhases,
+  ): Promise<ResponseReader> {
+    const verdict = checkCallbackUrl(request.url, { ...this.options.policy, allowedHosts: request.allowedHosts });
+    if (!verdict.ok) throw new OutboundFailure('forbidden_address', `the URL ${verdict.reason}`);
+    const { url } = verdict;
+    const host = bareHost(url);
+    const addresses = this.resolver.known(host) ?? (await this.resolve(host, deadline, phases));
+    const pool = this.pools.of(url, isIP(host) === 0 ? host : '');
+    if (!pool.tryEnter()) await enterInTime(pool, deadline);
+    try {
+      return await this.sendToFirstThatConnects({ url, request, pool, deadline, phases }, addresses);
+    } finally {
+      pool.leave();
+    }
+  }
+
+  private async resolve(name: string, deadline: AttemptDeadline, phases: MutablePhases): Promise<readonly string[]> {
+    const askedAtMs = performance.now();
+    try {
+      return await deadline.race(this.resolver.ask(name));
+    } finally {
+      phases.dns = tenths(performance.now() - askedAtMs);
+    }
+  }
+
+  /** An address that does not accept a connection has seen nothing of the request: the next one may have it. */
+  private async sendToFirstThatConnects(sending: Sending, addresses: readonly string[]): Promise<ResponseReader> {
+    let untried = addresses.slice(0, MAX_ADDRESSES);
+    for (;;) {
+      const connection = sending.pool.connectionTo(untried);
+      untried = untried.filter((address) => address !== connection.address);
+      try {
+        return await this.send(sending, connection, untried.length > 0);
+      } catch (error) {
+        const connectFailed = error instanceof OutboundFailure && error.errorClass === 'connect';
+        if (!connectFailed || untried.length === 0) throw error;
+      }
+    }
+  }
+
+  private send(sending: Sending, connection: OutboundConnection, hasNext: boolean): Promise<ResponseReader> {
+    const { pool, deadline, phases } = sending;
+    return new Promise((resolve, reject) => {
+      const reader = new ResponseReader((failure, reusable) => {
+        deadline.onStop(null);
+        recordPhases(phases, connection, reader);
+        if (reusable) pool.putBack(connection, performance.now());
+        else connection.destroy();
+        if (failure === null) resolve(reader);
+        else reject(failure);
+      });
+      deadline.onStop((failure) => reader.interrupt(failure));
+      const connectTimeoutMs = hasNext ? Math.min(CONNECT_SHARE_MS, deadline.remainingMs / 2) : undefined;
+      connection.dispatch(this.dispatchOptions(sending), reader, connectTimeoutMs);
+    });
+  }
+
+  private dispatchOptions({ url, request }: Sending): Dispatcher.DispatchOptions {
+    const headers = ['accept-encoding', 'identity'];
+    let hasUserAgent = false;
+    for (const [name, value] of Object.entries(request.headers)) {
+      const lower = name.toLowerCase();
+      if (OWN_HEADERS.has(lower)) continue;
+      if (lower === 'user-agent') hasUserAgent = true;
+      headers.push(name, value);
+    }
+    if (!hasUserAgent) headers.push('user-agent', this.options.userAgent);
+    return { method: 'POST', path: url.pathname + url.search, headers, body: request.body };
+  }
+}
+
+/** What belongs to one attempt once its addresses are known. */
+interface Sending {
+  readonly url: URL;
+  readonly request: OutboundRequest;
+  readonly pool: OriginPool;
+  readonly deadline: AttemptDeadline;
+  readonly phases: MutablePhases;
+}
+
+function enterInTime(pool: OriginPool, deadline: AttemptDeadline): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const leaveLine = pool.enterLater(() => {
+      deadline.onStop(null);
+      resolve();
+    });
+    deadline.onStop((failure) => {
+      leaveLine();
+      reject(failure);
+    });
+  });
+}
+
+function recordPhases(phases: MutablePhases, connection: OutboundConnection, reader: ResponseReader): void {
+  const { handshakes } = connection;
+  if (handshakes !== null) {
+    phases.connect = tenths(handshakes.connectMs);
+    phases.tls = handshakes.tlsMs === null ? null : tenths(handshakes.tlsMs);
+  }
+  if (reader.sentAtMs !== null && reader.headersAtMs !== null) {
+    phases.firstByte = tenths(reader.headersAtMs - reader.sentAtMs);
+  }
+}
+
+function answered(reader: ResponseReader, phases: OutboundPhases): OutboundOutcome {
+  const { status, retryAfter } = reader;
+  if (status >= 300 && status < 400) {
+    return failed(new OutboundFailure('redirect', `redirects are not followed (${status})`, status), phases);
+  }
+  return { kind: 'response', status, retryAfter, bodyExcerpt: reader.bodyExcerpt(), phases };
+}
+
+function failed(error: unknown, phases: OutboundPhases): OutboundOutcome {
+  // Anything else is a fault of ours; the attempt is over either way, and its text may hold parts of the URL.
+  const failure =
+    error instanceof OutboundFailure
+      ? error
+      : new OutboundFailure('http', `the attempt broke off (${errorCode(error)})`);
+  const { errorClass, message, status } = failure;
+  return { kind: 'error', errorClass, message, ...(status === undefined ? {} : { status }), phases };
+}
+
+function tenths(ms: number): number {
+  return Math.round(ms * 10) / 10;
+}

@@ -1,0 +1,79 @@
+import { Client, type Dispatcher } from 'undici';
+import type { Socket } from 'node:net';
+import { connectVetted, type Handshakes } from './vetted-connector.js';
+
+/** Scheme, host and port of a URL, taken apart once. */
+export interface Origin {
+  /** As of `URL.origin`. */
+  readonly key: string;
+  readonly secure: boolean;
+  readonly port: number;
+  /** For SNI; empty when the host is an address. */
+  readonly serverName: string;
+}
+
+/** Bytes of response headers; more is error class `too_large`. */
+const MAX_RESPONSE_HEADER_BYTES = 16_384;
+
+/**
+ * How long an unused connection stays open, in milliseconds: 4 s when the receiver says nothing, since some close after
+ * 5 s without a word and a POST sent into that fails; else what its Keep-Alive header says less 2 s, at most 30 s.
+ */
+const KEEP_ALIVE_MS = 4_000;
+const KEEP_ALIVE_MAX_MS = 30_000;
+
+/**
+ * One connection to one vetted address of an origin, for one request at a time. It reconnects when the receiver has
+ * closed it, to the same address. An undici `Client` and not a `Pool`: a pool does not tell which connection a request
+ * runs on, whose handshakes those were, or to which address it goes.
+ */
+export class OutboundConnection {
+  /** Of the connect that the request under way had to wait for; null when it found the connection open. */
+  handshakes: Handshakes | null = null;
+  /** Monotonic time at which it became unused. */
+  idleSinceMs = 0;
+  private readonly client: Client;
+  private socket: Socket | null = null;
+  private connectTimeoutMs: number | undefined;
+
+  constructor(
+    private readonly origin: Origin,
+    readonly address: string,
+    private readonly ca: string | Buffer | undefined,
+  ) {
+    this.client = new Client(origin.key, {
+      connect: (_options, callback) => this.connect(callback),
+      pipelining: 1,
+      maxHeaderSize: MAX_RESPONSE_HEADER_BYTES,
+      // The attempt has one wall clock; undici's timers are per phase.
+      headersTimeout: 0,
+      bodyTimeout: 0,
+      keepAliveTimeout: KEEP_ALIVE_MS,
+      keepAliveMaxTimeout: KEEP_ALIVE_MAX_MS,
+    });
+  }
+
+  /** Sends one request, connecting first where needed; `connectTimeoutMs` bounds the TCP handshake. */
+  dispatch(options: Dispatcher.DispatchOptions, handler: Dispatcher.DispatchHandler, connectTimeoutMs?: number): void {
+    this.handshakes = null;
+    this.connectTimeoutMs = connectTimeoutMs;
+    this.client.dispatch(options, handler);
+  }
+
+  /** Ends the connection at once, also one that is being opened; a request under way fails. */
+  destroy(): void {
+    this.client.destroy(null, () => undefined);
+    this.socket?.destroy();
+  }
+
+  private connect(callback: (...args: [null, Socket] | [Error, null]) => void): void {
+    const { address, ca, connectTimeoutMs: timeoutMs } = this;
+    const { secure, port, serverName } = this.origin;
+    const optional = { ...(ca === undefined ? {} : { ca }), ...(timeoutMs === undefined ? {} : { timeoutMs }) };
+    this.socket = connectVetted({ secure, address, port, serverName, ...optional }, (failure, socket, handshakes) => {
+      this.handshakes = handshakes;
+      if (socket !== null) callback(null, socket);
+      else callback(failure ?? new Error('no socket'), null);
+    });
+  }
+}

@@ -1,0 +1,105 @@
+/** Milliseconds of the parts of an attempt; null for a part that was not reached or not needed. */
+export interface OutboundPhases {
+  /** Resolving the name; null when the answer was at hand. */
+  readonly dns: number | null;
+  /** TCP handshake of the last address tried; null on a reused connection. */
+  readonly connect: number | null;
+  /** TLS handshake; null on a reused connection and for http. */
+  readonly tls: number | null;
+  /** From writing the request to the headers of the response. */
+  readonly firstByte: number | null;
+  /** The whole attempt, waiting for a free connection included. */
+  readonly total: number;
+}
+
+/** Why an attempt brought no usable response. */
+export type OutboundErrorClass =
+  /** The name does not resolve. */
+  | 'dns'
+  /** No TCP connection to any vetted address. */
+  | 'connect'
+  /** The TLS handshake failed, the certificate included. */
+  | 'tls'
+  /** The wall clock ran out before the headers were there. */
+  | 'timeout'
+  /** The peer closed the connection before the headers were there. */
+  | 'reset'
+  /** A 3xx; `status` says which. */
+  | 'redirect'
+  /** The URL or one of its addresses is not open to callbacks; nothing was connected to. */
+  | 'forbidden_address'
+  /** What came is not HTTP, or the request cannot be said in HTTP. */
+  | 'http'
+  /** The headers of the response exceed 16 kB. */
+  | 'too_large'
+  /** The caller's signal, or the client was closed. */
+  | 'aborted';
+
+export type OutboundOutcome =
+  | {
+      readonly kind: 'response';
+      readonly status: number;
+      /** The header as it came. */
+      readonly retryAfter: string | null;
+      /** The first 2 kB of the body as text; what is not UTF-8, and NUL, is U+FFFD. */
+      readonly bodyExcerpt: string;
+      readonly phases: OutboundPhases;
+    }
+  | {
+      readonly kind: 'error';
+      readonly errorClass: OutboundErrorClass;
+      /** One sentence without any part of the URL. */
+      readonly message: string;
+      readonly status?: number;
+      readonly phases: OutboundPhases;
+    };
+
+/** A failed attempt on its way to becoming an outcome. Does not leave this directory. */
+export class OutboundFailure extends Error {
+  constructor(
+    readonly errorClass: OutboundErrorClass,
+    message: string,
+    readonly status?: number,
+  ) {
+    super(message);
+    this.name = 'OutboundFailure';
+  }
+}
+
+/** Sorts what undici and Node report after the connection stood. */
+export function requestFailure(error: Error): OutboundFailure {
+  if (error instanceof OutboundFailure) return error;
+  const code = errorCode(error);
+  if (code === 'UND_ERR_HEADERS_OVERFLOW') return new OutboundFailure('too_large', 'the response headers exceed 16 kB');
+  if (RESET_CODES.has(code))
+    return new OutboundFailure('reset', `the connection was closed without a response (${code})`);
+  if (code === 'UND_ERR_INVALID_ARG')
+    return new OutboundFailure('http', `the request is not valid HTTP: ${error.message}`);
+  // The parser's reason is one of a fixed set of phrases; its code is often missing.
+  const detail = error.name === 'HTTPParserError' ? error.message : code;
+  return new OutboundFailure('http', `the answer is not valid HTTP (${detail})`);
+}
+
+/** Sorts what a socket reports before the connection stands. */
+export function connectFailure(error: Error, phase: 'connect' | 'tls'): OutboundFailure {
+  if (error instanceof OutboundFailure) return error;
+  const code = errorCode(error);
+  if (phase === 'connect') return new OutboundFailure('connect', `no connection (${code})`);
+  // Certificate messages name the host and the certificate's names; those of OpenSSL name its source files.
+  const detail = /^(ERR_TLS|CERT_|DEPTH_|SELF_|UNABLE_)/.test(code) ? `: ${error.message.slice(0, 300)}` : '';
+  return new OutboundFailure('tls', `the TLS handshake failed (${code})${detail}`);
+}
+
+const RESET_CODES: ReadonlySet<string> = new Set([
+  'ECONNRESET',
+  'EPIPE',
+  'ETIMEDOUT',
+  'UND_ERR_SOCKET',
+  'UND_ERR_INFO',
+]);
+
+/** The `code` that Node and undici put on their errors, for a message or a table. */
+export function errorCode(error: unknown): string {
+  const code: unknown = typeof error === 'object' && error !== null && 'code' in error ? error.code : null;
+  return typeof code === 'string' ? code : 'no code';
+}

@@ -1,0 +1,99 @@
+import { connect as connectTcp, type Socket } from 'node:net';
+import { connect as connectTls, type TLSSocket } from 'node:tls';
+import { parseIp, sameIp, unmapped } from './ip-address.js';
+import { connectFailure, OutboundFailure } from './outbound-outcome.js';
+
+export interface ConnectTarget {
+  readonly secure: boolean;
+  /** The vetted address; no name ever reaches the socket layer, so that nothing is resolved a second time. */
+  readonly address: string;
+  readonly port: number;
+  /** For SNI and the certificate; empty when the URL has an address, which the certificate must then name. */
+  readonly serverName: string;
+  /** Certificates to trust instead of the system's. */
+  readonly ca?: string | Buffer;
+  /** Milliseconds for the TCP handshake; without it only the attempt's wall clock counts. */
+  readonly timeoutMs?: number;
+}
+
+/** Milliseconds of the two handshakes. */
+export interface Handshakes {
+  readonly connectMs: number;
+  readonly tlsMs: number | null;
+}
+
+export type ConnectResult = (failure: OutboundFailure | null, socket: Socket | null, handshakes: Handshakes) => void;
+
+/**
+ * Opens one connection and reports once. TLS is verified always: explicitly, so that NODE_TLS_REJECT_UNAUTHORIZED
+ * changes nothing, and without session resumption, since Node does not check the name of a resumed session.
+ */
+export function connectVetted(target: ConnectTarget, done: ConnectResult): Socket {
+  const startedAtMs = performance.now();
+  let connectedAtMs: number | null = null;
+  let reported = false;
+  const socket = open(target);
+
+  const handshakes = (): Handshakes => ({
+    connectMs: (connectedAtMs ?? performance.now()) - startedAtMs,
+    tlsMs: target.secure && connectedAtMs !== null ? performance.now() - connectedAtMs : null,
+  });
+  const fail = (error: Error): void => {
+    if (reported) return;
+    reported = true;
+    clearTimeout(timer);
+    socket.destroy();
+    done(connectFailure(error, connectedAtMs === null ? 'connect' : 'tls'), null, handshakes());
+  };
+  const succeed = (): void => {
+    if (reported) return;
+    // Undefined when the peer has hung up already.
+    if (socket.remoteAddress === undefined) return fail(closedEarly());
+    if (!isPeer(socket.remoteAddress, target.address)) {
+      return fail(new OutboundFailure('forbidden_address', 'the connection did not reach the vetted address'));
+    }
+    reported = true;
+    done(null, socket, handshakes());
+  };
+
+  const timer = target.timeoutMs === undefined ? undefined : setTimeout(() => fail(timedOut()), target.timeoutMs);
+  socket.setNoDelay(true).setKeepAlive(true, 30_000);
+  socket.once('connect', () => {
+    connectedAtMs = performance.now();
+    clearTimeout(timer);
+    if (!target.secure) succeed();
+  });
+  if (target.secure) socket.once('secureConnect', succeed);
+  // Stays for the socket's life: an error after the connection was given up must not end the process.
+  socket.on('error', fail);
+  socket.once('close', () => fail(closedEarly()));
+  return socket;
+}
+
+function open({ secure, address, port, serverName, ca }: ConnectTarget): Socket | TLSSocket {
+  if (!secure) return connectTcp({ host: address, port });
+  return connectTls({
+    host: address,
+    port,
+    servername: serverName,
+    ALPNProtocols: ['http/1.1'],
+    rejectUnauthorized: true,
+    ...(ca === undefined ? {} : { ca }),
+  });
+}
+
+function closedEarly(): Error {
+  return Object.assign(new Error('closed by the peer'), { code: 'ECONNRESET' });
+}
+
+function timedOut(): Error {
+  return Object.assign(new Error('no answer'), { code: 'ETIMEDOUT' });
+}
+
+/** A second look at what the kernel connected to. */
+function isPeer(remoteAddress: string, address: string): boolean {
+  const peer = parseIp(remoteAddress);
+  const vetted = parseIp(address);
+  // On a socket of both families, IPv4 peers can show up mapped, and a mapped address connects over IPv4.
+  return peer !== null && vetted !== null && sameIp(unmapped(peer), unmapped(vetted));
+}

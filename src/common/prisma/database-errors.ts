@@ -1,0 +1,42 @@
+import { Prisma } from '../../generated/prisma/client.js';
+
+/** SQLSTATEs and driver codes that say: the database is not there, or is going away. Nothing was decided about the data. */
+const AWAY = new Set([
+  '57P01', // admin_shutdown
+  '57P02', // crash_shutdown
+  '57P03', // cannot_connect_now
+  '53300', // too_many_connections
+  '08000',
+  '08001',
+  '08003',
+  '08006',
+  'ECONNREFUSED',
+  'ECONNRESET',
+  'ENOTFOUND',
+  'ETIMEDOUT',
+  'EPIPE',
+  'P1001',
+  'P1002',
+  'P1008',
+  'P1017',
+  'P2024', // no connection from the pool in time
+]);
+
+export function isDatabaseAway(error: unknown): boolean {
+  if (error instanceof Prisma.PrismaClientInitializationError) return true;
+  return codesOf(error).some((code) => AWAY.has(code));
+}
+
+/** True for a violated unique constraint (SQLSTATE 23505), by raw statements and by Prisma's own. */
+export function isUniqueViolation(error: unknown): boolean {
+  const codes = codesOf(error);
+  return codes.includes('23505') || codes.includes('P2002');
+}
+
+/** The codes of an error and of what it wraps: Prisma hides the driver's code in `meta` or `cause`. */
+function codesOf(error: unknown, depth = 0): string[] {
+  if (typeof error !== 'object' || error === null || depth > 5) return [];
+  const { code, originalCode, cause, meta, driverAdapterError } = error as Record<string, unknown>;
+  const own = [code, originalCode].filter((value) => typeof value === 'string');
+  return [...own, ...[cause, meta, driverAdapterError].flatMap((inner) => codesOf(inner, depth + 1))];
+}

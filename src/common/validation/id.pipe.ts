@@ -1,0 +1,13 @@
+import { Injectable, type PipeTransform } from '@nestjs/common';
+import { Problem } from '../errors/problem.js';
+
+const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i;
+
+/** An id in a path. What is no UUID is the id of nothing: 404, like any other unknown id. */
+@Injectable()
+export class IdPipe implements PipeTransform<string, string> {
+  transform(id: string): string {
+    if (!UUID.test(id)) throw new Problem('not_found', 'There is nothing with this id.');
+    return id.toLowerCase();
+  }
+}

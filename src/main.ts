@@ -1,0 +1,61 @@
+import { ConfigError, parseConfig, type Config } from './common/config/config.js';
+import { Logger } from './common/logging/logger.js';
+import { createApp, shutDown } from './app.setup.js';
+
+/** A start that cannot succeed says why in one line and never shows a value. */
+function refuse(error: ConfigError): never {
+  process.stderr.write(`${error.message}\n`);
+  process.exit(1);
+}
+
+function readConfig(): Config {
+  try {
+    return parseConfig(process.env);
+  } catch (error) {
+    if (error instanceof ConfigError) refuse(error);
+    throw error;
+  }
+}
+
+async function main(): Promise<void> {
+  const config = readConfig();
+  const logger = new Logger(config.logLevel);
+  try {
+    const app = await createApp(config, logger);
+    await app.listen(config.port, config.host);
+    logger.info({ url: await app.getUrl(), role: config.role }, 'listening');
+    const stop = onceStopped(config, logger, () => shutDown(app));
+    process.on('SIGTERM', stop);
+    process.on('SIGINT', stop);
+  } catch (error) {
+    if (error instanceof ConfigError) refuse(error);
+    logger.error({ err: error }, 'the start failed');
+    process.exit(1);
+  }
+}
+
+/** Drains, then exits with 0; a drain that takes too long ends with 1, and what it left is found by the next replica. */
+function onceStopped(config: Config, logger: Logger, close: () => Promise<void>): (signal: string) => void {
+  let stopping = false;
+  return (signal) => {
+    if (stopping) return;
+    stopping = true;
+    logger.info({ signal }, 'draining');
+    setTimeout(() => {
+      logger.error({}, 'the drain took too long');
+      process.exit(1);
+    }, config.shutdownTimeoutMs).unref();
+    close().then(
+      () => {
+        logger.info({}, 'stopped');
+        process.exit(0);
+      },
+      (error: unknown) => {
+        logger.error({ err: error }, 'the drain failed');
+        process.exit(1);
+      },
+    );
+  };
+}
+
+await main();

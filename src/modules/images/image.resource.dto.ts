@@ -1,0 +1,31 @@
+import { ApiProperty, type ApiPropertyOptions } from '@nestjs/swagger';
+import { CallbackStateResource, ImageOutputResource, SnapshotResource } from '../jobs/job.resource.dto.js';
+
+/** An image as its webhooks carry it: without `input` and `callback`. */
+export class ImageSnapshotResource extends SnapshotResource {
+  @ApiProperty({ enum: ['image'] }) object!: 'image';
+  @ApiProperty({ type: ImageOutputResource, nullable: true }) output!: ImageOutputResource | null;
+}
+
+/** An image enhancement (contract, section 5). */
+export class ImageResource extends ImageSnapshotResource {
+  @ApiProperty({
+    description: "TensorPix's fields of the request.",
+    type: 'object',
+    additionalProperties: true,
+    example: {
+      url: 'https://media.example.com/in.png',
+      enhancement_type: 'sr2x',
+      face_enhance: false,
+      output_format: 'png',
+      watermark: true,
+    },
+  } as unknown as ApiPropertyOptions)
+  input!: Record<string, unknown>;
+  @ApiProperty() callback!: CallbackStateResource;
+}
+
+export class ImagePage {
+  @ApiProperty({ type: [ImageResource] }) data!: ImageResource[];
+  @ApiProperty({ type: String, nullable: true }) next_cursor!: string | null;
+}

@@ -1,0 +1,132 @@
+import { Body, Controller, Get, Headers, Param, Post, Query, Res } from '@nestjs/common';
+import { ApiBearerAuth, ApiBody, ApiConsumes, ApiHeader, ApiOperation, ApiResponse, ApiTags } from '@nestjs/swagger';
+import type { FastifyReply } from 'fastify';
+import { ApiProblems } from '../../common/http/api-problems.js';
+import type { Page } from '../../common/http/cursor.js';
+import { parsePrefer } from '../../common/http/prefer.js';
+import { IdPipe } from '../../common/validation/id.pipe.js';
+import { BodyPipe, QueryPipe } from '../../common/validation/validate.pipe.js';
+import { JobCreationService, type NewJob } from '../jobs/job-creation.service.js';
+import { EventPage, EventsQuery, type EventResource } from '../jobs/job-events.dto.js';
+import type { JobView } from '../jobs/job-resource.js';
+import { JobsService } from '../jobs/jobs.service.js';
+import { ListJobsQuery } from '../jobs/list-jobs.query.js';
+import { PREFER_HEADER, PREFER_WAIT_HEADER } from '../jobs/prefer-header.js';
+import { RequireScope, Tenant, type CurrentTenant } from '../tenants/auth.guard.js';
+import { IMAGE_WEBHOOK_TYPES } from '../webhooks/webhook-types.js';
+import { CreateImageDto, IMAGE_INPUT_FIELDS } from './create-image.dto.js';
+import { ImagePage, ImageResource } from './image.resource.dto.js';
+
+/** Contract, section 5. An image is a row of the job table of another kind; it ends with TensorPix's answer. */
+@ApiTags('images')
+@ApiBearerAuth('tenant')
+@Controller('v1/images')
+export class ImagesController {
+  constructor(
+    private readonly creation: JobCreationService,
+    private readonly jobs: JobsService,
+  ) {}
+
+  @Post()
+  @RequireScope('images:write')
+  @ApiOperation({
+    summary: 'Enhance an image',
+    description:
+      'TensorPix answers with the result. A paid image whose outcome is unknown cannot be looked up and fails as `outcome_unknown`.',
+  })
+  @ApiConsumes('application/json', 'application/x-www-form-urlencoded', 'multipart/form-data')
+  @ApiHeader(PREFER_HEADER)
+  @ApiBody({ type: CreateImageDto })
+  @ApiResponse({
+    status: 201,
+    type: ImageResource,
+    description: 'finished',
+    headers: { Location: { schema: { type: 'string' } } },
+  })
+  @ApiResponse({
+    status: 202,
+    type: ImageResource,
+    description: 'The gateway goes on by itself; `status_reason` says why.',
+    headers: { Location: { schema: { type: 'string' } } },
+  })
+  @ApiProblems(
+    'validation_failed',
+    'storage_full',
+    'insufficient_credits',
+    'upstream_forbidden',
+    'payload_too_large',
+    'unsupported_media_type',
+    'rate_limited',
+    'upstream_token_rejected',
+    'upstream_error',
+    'upstream_timeout',
+  )
+  async create(
+    @Tenant() tenant: CurrentTenant,
+    @Body(new BodyPipe(CreateImageDto)) body: CreateImageDto,
+    @Headers('prefer') prefer: string | undefined,
+    @Res({ passthrough: true }) reply: FastifyReply,
+  ): Promise<JobView> {
+    const created = await this.creation.create(tenant, newImage(body), parsePrefer(prefer), () => !reply.raw.destroyed);
+    void reply.status(created.status).header('location', created.location);
+    return created.job;
+  }
+
+  @Get()
+  @RequireScope('images:read')
+  @ApiOperation({ summary: 'List images, newest first' })
+  @ApiResponse({ status: 200, type: ImagePage })
+  @ApiProblems('validation_failed')
+  list(
+    @Tenant() tenant: CurrentTenant,
+    @Query(new QueryPipe(ListJobsQuery)) query: ListJobsQuery,
+  ): Promise<Page<JobView>> {
+    return this.jobs.list(tenant, 'image', query);
+  }
+
+  @Get(':id')
+  @RequireScope('images:read')
+  @ApiOperation({
+    summary: 'Read an image',
+    description: '`Prefer: wait=N` holds the answer until the next state change or N seconds.',
+  })
+  @ApiHeader(PREFER_WAIT_HEADER)
+  @ApiResponse({ status: 200, type: ImageResource })
+  @ApiProblems('not_found')
+  get(
+    @Tenant() tenant: CurrentTenant,
+    @Param('id', IdPipe) id: string,
+    @Headers('prefer') prefer: string | undefined,
+  ): Promise<JobView> {
+    const { waitSeconds } = parsePrefer(prefer);
+    return waitSeconds
+      ? this.jobs.getAfterChange(tenant, 'image', id, waitSeconds)
+      : this.jobs.get(tenant, 'image', id);
+  }
+
+  @Get(':id/events')
+  @RequireScope('images:read')
+  @ApiOperation({ summary: "The image's own history, oldest first" })
+  @ApiResponse({ status: 200, type: EventPage })
+  @ApiProblems('validation_failed', 'not_found')
+  events(
+    @Tenant() tenant: CurrentTenant,
+    @Param('id', IdPipe) id: string,
+    @Query(new QueryPipe(EventsQuery)) query: EventsQuery,
+  ): Promise<Page<EventResource>> {
+    return this.jobs.events(tenant, 'image', id, query);
+  }
+}
+
+function newImage(body: CreateImageDto): NewJob {
+  return {
+    kind: 'image',
+    source: { field: 'url', url: body.url },
+    input: Object.fromEntries(IMAGE_INPUT_FIELDS.map((name) => [name, body[name]])),
+    preview: false,
+    callbackUrl: body.callback_url ?? null,
+    callbackEvents: body.callback_events ?? [...IMAGE_WEBHOOK_TYPES],
+    externalId: body.external_id ?? null,
+    metadata: body.metadata ?? {},
+  };
+}

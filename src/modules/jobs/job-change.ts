@@ -1,0 +1,89 @@
+import { v7 as uuidv7 } from 'uuid';
+import { isWebhookType, type NewDelivery } from '../webhooks/webhook-types.js';
+import { eventPrefix, type JobRecord } from './job-record.js';
+import { jobSnapshot } from './job-resource.js';
+import { isTerminal, nextState } from './job-state.js';
+
+/** A line of a job's history. Types without a webhook are internal steps, shown in `GET …/events` only. */
+export interface JobEvent {
+  sequence: number;
+  type: string;
+  data: Record<string, unknown>;
+}
+
+/** One fact: the new row, its events and its deliveries, which are committed together or not at all. */
+export interface JobChange {
+  before: JobRecord;
+  after: JobRecord;
+  events: JobEvent[];
+  deliveries: NewDelivery[];
+}
+
+type Patch = Partial<Omit<JobRecord, 'id' | 'tenantId' | 'sequence' | 'updatedAt'>>;
+
+export interface ChangeOptions {
+  /** Steps that are recorded before the event of the new state. */
+  steps?: { name: string; data?: Record<string, unknown> }[];
+  /** Data of the event of the new state. */
+  data?: Record<string, unknown>;
+  /** False when the caller gets this fact as the answer to its own request. */
+  notify?: boolean;
+}
+
+/**
+ * Turns a patch into a change: checks the move, numbers the events, writes the webhooks. A change of state is always an
+ * event, named after the state that was entered.
+ *
+ * @throws IllegalTransitionError
+ */
+export function changeJob(before: JobRecord, patch: Patch, now: Date, options: ChangeOptions = {}): JobChange {
+  const prefix = eventPrefix(before.kind);
+  const moved = patch.status !== undefined && patch.status !== before.status;
+  const status = moved && patch.status ? nextState(before.status, patch.status) : before.status;
+  const steps = [...(options.steps ?? []), ...(moved ? [{ name: status, data: options.data ?? {} }] : [])];
+  const events = steps.map((step, i) => ({
+    sequence: before.sequence + 1 + i,
+    type: `${prefix}.${step.name}`,
+    data: step.data ?? {},
+  }));
+  const ended = moved && isTerminal(status);
+  const after: JobRecord = {
+    ...before,
+    ...patch,
+    status,
+    sequence: before.sequence + events.length,
+    updatedAt: now,
+    ...(ended && {
+      finishedAt: now,
+      etaSeconds: null,
+      statusReason: null,
+      dueAt: null,
+      leaseToken: null,
+      leaseExpiresAt: null,
+    }),
+  };
+  const deliveries = options.notify === false ? [] : events.flatMap((event) => deliveryOf(after, event, now));
+  return { before, after, events, deliveries };
+}
+
+function deliveryOf(job: JobRecord, event: JobEvent, now: Date): NewDelivery[] {
+  const { callbackUrl: url } = job;
+  if (url === null || !isWebhookType(event.type) || !job.callbackEvents.includes(event.type)) return [];
+  const body = JSON.stringify({
+    type: event.type,
+    timestamp: now.toISOString(),
+    data: { ...jobSnapshot(job), sequence: event.sequence },
+  });
+  return [
+    {
+      id: uuidv7(),
+      tenantId: job.tenantId,
+      jobId: job.id,
+      sequence: event.sequence,
+      type: event.type,
+      url,
+      body,
+      ends: isTerminal(job.status),
+    },
+  ];
+}

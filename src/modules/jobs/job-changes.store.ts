@@ -1,0 +1,217 @@
+import { Injectable } from '@nestjs/common';
+import { Prisma } from '../../generated/prisma/client.js';
+import { MicroBatcher } from '../../common/loops/micro-batcher.js';
+import type { Lease } from '../../common/loops/lease.js';
+import { PrismaService } from '../../common/prisma/prisma.service.js';
+import { DatabaseTime } from '../../common/time/database-time.js';
+import { insertDeliveries, supersedeDeliveries } from '../webhooks/deliveries.sql.js';
+import { DeliveryWakeUp } from '../webhooks/delivery-wake-up.js';
+import type { JobChange } from './job-change.js';
+import { isAtTensorpix } from './job-state.js';
+import { JOB_COLUMNS, toJobRecord, type JobRow } from './job-rows.js';
+import type { JobWithTime } from './jobs.store.js';
+
+/** What must still hold when a change is written, beside the sequence number that it was made from. */
+export interface Fence {
+  /** The send-lease of the row itself. */
+  sendLease?: string;
+  /** The poll-lease of the row's tenant. */
+  pollLease?: string;
+}
+
+interface FencedChange {
+  change: JobChange;
+  fence: Fence;
+}
+
+/** A job that is to be sent, with the token of the account that it was claimed for. */
+export interface ClaimedJob extends JobWithTime {
+  tokenCiphertext: string;
+}
+
+/** A job at TensorPix, as much of it as planning a look needs. */
+export interface ActiveJob {
+  id: string;
+  tensorpixId: number;
+  etaSeconds: number | null;
+  cancelRequested: boolean;
+}
+
+const CHANGES_A_STATEMENT = 200;
+
+/** Everything that changes jobs. One statement for many changes; each is applied whole or not at all. */
+@Injectable()
+export class JobChangesStore {
+  private readonly batcher = new MicroBatcher((items: FencedChange[]) => this.applyMany(items), {
+    maxItems: CHANGES_A_STATEMENT,
+    concurrency: 2,
+  });
+
+  constructor(
+    private readonly prisma: PrismaService,
+    private readonly wakeUp: DeliveryWakeUp,
+  ) {}
+
+  /**
+   * Writes one change, together with whatever others wait at the moment.
+   * @returns false when the row has moved on, or the claim is gone; then nothing was written
+   */
+  apply(change: JobChange, fence: Fence = {}): Promise<boolean> {
+    return this.batcher.add({ change, fence });
+  }
+
+  private async applyMany(all: FencedChange[]): Promise<boolean[]> {
+    // Of two changes made from the same row only one can be true; the other finds that the row has moved on.
+    const items = [...new Map(all.map((item) => [item.change.after.id, item])).values()];
+    const deliveries = items.flatMap(({ change }) => change.deliveries);
+    const events = items.flatMap(({ change: { after, events } }) =>
+      events.map((event) => ({ ...event, job_id: after.id, tenant_id: after.tenantId })),
+    );
+    const changed = await this.prisma.$queryRaw<{ id: string; sequence: number }[]>`
+      with input as (
+        select * from jsonb_to_recordset(${JSON.stringify(items.map(toChangeRow))}::jsonb) as t(
+          id uuid, tenant_id uuid, made_from integer, send_lease uuid, poll_lease uuid, at_tensorpix boolean,
+          status text, status_reason text, tensorpix_id bigint, progress float8, eta_seconds float8,
+          cost_credits numeric, output jsonb, error jsonb, sequence integer, reported_progress float8,
+          attempt integer, due_at timestamptz, lease_token uuid, lease_expires_at timestamptz,
+          cancel_requested_at timestamptz, result_awaited_since timestamptz, missing_since timestamptz,
+          missing_looks integer, submitted_at timestamptz, started_at timestamptz, finished_at timestamptz,
+          updated_at timestamptz)
+      ), changed as (
+        update jobs j
+           set status = i.status, status_reason = i.status_reason, tensorpix_id = i.tensorpix_id,
+               progress = i.progress, eta_seconds = i.eta_seconds, cost_credits = i.cost_credits, output = i.output,
+               error = i.error, sequence = i.sequence, reported_progress = i.reported_progress, attempt = i.attempt,
+               due_at = i.due_at, lease_token = i.lease_token, lease_expires_at = i.lease_expires_at,
+               cancel_requested_at = i.cancel_requested_at, result_awaited_since = i.result_awaited_since,
+               missing_since = i.missing_since, missing_looks = i.missing_looks, submitted_at = i.submitted_at,
+               started_at = i.started_at, finished_at = i.finished_at, updated_at = i.updated_at
+          from input i
+         where j.tenant_id = i.tenant_id and j.id = i.id and j.sequence = i.made_from
+           and (i.send_lease is null or j.lease_token = i.send_lease)
+           and (i.poll_lease is null or exists (
+                 select 1 from tenant_paces p
+                  where p.tenant_id = i.tenant_id and p.poll_lease_token = i.poll_lease
+                    and p.poll_lease_expires_at > now()))
+        returning j.id, j.tenant_id, j.sequence, i.at_tensorpix
+      ), event as (
+        insert into job_events (job_id, sequence, tenant_id, type, data)
+        select e.job_id, e.sequence, e.tenant_id, e.type, e.data
+          from jsonb_to_recordset(${JSON.stringify(events)}::jsonb) as e(
+            job_id uuid, sequence integer, tenant_id uuid, type text, data jsonb)
+          join changed c on c.id = e.job_id
+      ), paced as (
+        update tenant_paces p set poll_due_at = now()
+          from (select distinct tenant_id from changed where at_tensorpix) c
+         where p.tenant_id = c.tenant_id and p.poll_due_at is null
+      )
+      ${deliveries.length === 0 ? Prisma.empty : Prisma.sql`, ${supersedeDeliveries(deliveries)}, ${insertDeliveries(deliveries)}`}
+      select id, sequence from changed`;
+    const ids = new Set(changed.map(({ id }) => id));
+    if (deliveries.some(({ jobId }) => ids.has(jobId))) this.wakeUp.ring();
+    const written = new Set(items.filter(({ change }) => ids.has(change.after.id)));
+    return all.map((item) => written.has(item));
+  }
+
+  /**
+   * Takes parked jobs that are due and commits the attempt: from then on the row counts as sent until its outcome is
+   * known. Tenants that are suspended, or whose token rests, are passed over.
+   */
+  async claimDueAnyTenant(lease: Lease, limit: number): Promise<ClaimedJob[]> {
+    const rows = await this.prisma.$queryRaw<(JobRow & { now: Date; tokenCiphertext: string })[]>`
+      with due as (
+        select x.id, t.account_id, t.token_ciphertext
+          from jobs x
+          join tenants t on t.id = x.tenant_id and t.status = 'active' and t.token_ciphertext is not null
+          left join tenant_paces p on p.tenant_id = x.tenant_id
+         where x.status = 'submitting' and x.due_at <= now() and coalesce(p.rest_until <= now(), true)
+         order by x.due_at
+         limit ${limit}
+           for update of x skip locked
+      ), j as (
+        update jobs
+           set lease_token = ${lease.token}::uuid, due_at = null, account_id = due.account_id,
+               lease_expires_at = now() + ${lease.durationMs}::float8 * interval '1 millisecond',
+               status_reason = 'sending', attempt = attempt + 1, sequence = sequence + 1, updated_at = now()
+          from due where jobs.id = due.id
+        returning jobs.*, due.token_ciphertext
+      ), event as (
+        insert into job_events (job_id, sequence, tenant_id, type, data)
+        select j.id, j.sequence, j.tenant_id, case j.kind when 'video' then 'job' else 'image' end || '.sending',
+               jsonb_build_object('attempt', j.attempt)
+          from j
+      )
+      select ${JOB_COLUMNS}, now() as now, j.token_ciphertext as "tokenCiphertext" from j`;
+    return rows.map(({ tokenCiphertext, ...row }) => ({ ...withTime(row), tokenCiphertext }));
+  }
+
+  /** What a tenant has at TensorPix, light: to know what to ask for. */
+  async findAtTensorpix(tenantId: string, limit: number): Promise<ActiveJob[]> {
+    const rows = await this.prisma.$queryRaw<(Omit<ActiveJob, 'tensorpixId'> & { tensorpixId: bigint })[]>`
+      select j.id, j.tensorpix_id as "tensorpixId", j.eta_seconds as "etaSeconds",
+             j.cancel_requested_at is not null as "cancelRequested"
+        from jobs j
+       where j.tenant_id = ${tenantId}::uuid and j.status in ('queued', 'processing') and j.tensorpix_id is not null
+       order by j.tensorpix_id desc
+       limit ${limit}`;
+    return rows.map((row) => ({ ...row, tensorpixId: Number(row.tensorpixId) }));
+  }
+
+  /** The rows that TensorPix's ids belong to, where they have not ended. */
+  async findByTensorpixIds(tenantId: string, tensorpixIds: number[]): Promise<JobWithTime[]> {
+    const rows = await this.prisma.$queryRaw<(JobRow & { now: Date })[]>`
+      select ${JOB_COLUMNS}, now() as now
+        from jobs j
+       where j.tenant_id = ${tenantId}::uuid and j.status in ('queued', 'processing')
+         and j.tensorpix_id = any(${tensorpixIds}::bigint[])`;
+    return rows.map(withTime);
+  }
+
+  /** Rows whose sender died or stalled: the call may have been made. */
+  async findExpiredSendsAnyTenant(limit: number): Promise<JobWithTime[]> {
+    const rows = await this.prisma.$queryRaw<(JobRow & { now: Date })[]>`
+      select ${JOB_COLUMNS}, now() as now
+        from jobs j
+       where j.lease_expires_at < now() and j.status = 'submitting'
+       order by j.lease_expires_at
+       limit ${limit}`;
+    return rows.map(withTime);
+  }
+}
+
+function withTime(row: JobRow & { now: Date }): JobWithTime {
+  return { job: toJobRecord(row), time: new DatabaseTime(row.now) };
+}
+
+function toChangeRow({ change: { before, after }, fence }: FencedChange): Record<string, unknown> {
+  return {
+    id: after.id,
+    tenant_id: after.tenantId,
+    made_from: before.sequence,
+    send_lease: fence.sendLease ?? null,
+    poll_lease: fence.pollLease ?? null,
+    at_tensorpix: isAtTensorpix(after.status),
+    status: after.status,
+    status_reason: after.statusReason,
+    tensorpix_id: after.tensorpixId,
+    progress: after.progress,
+    eta_seconds: after.etaSeconds,
+    cost_credits: after.costCredits,
+    output: after.output,
+    error: after.error,
+    sequence: after.sequence,
+    reported_progress: after.reportedProgress,
+    attempt: after.attempt,
+    due_at: after.dueAt,
+    lease_token: after.leaseToken,
+    lease_expires_at: after.leaseExpiresAt,
+    cancel_requested_at: after.cancelRequestedAt,
+    result_awaited_since: after.resultAwaitedSince,
+    missing_since: after.missingSince,
+    missing_looks: after.missingLooks,
+    submitted_at: after.submittedAt,
+    started_at: after.startedAt,
+    finished_at: after.finishedAt,
+    updated_at: after.updatedAt,
+  };
+}

@@ -1,0 +1,117 @@
+import { presignedExpiry } from '../../common/outbound/presigned-url.js';
+import type { UpstreamJob, UpstreamVideo } from '../tensorpix/answers.js';
+import { changeJob, type JobChange } from './job-change.js';
+import type { JobRecord, VideoOutput } from './job-record.js';
+import { canMove, isTerminal } from './job-state.js';
+
+/** What an observation of TensorPix means for a row. `ignored` says why it changes nothing. */
+export type Observed = { change: JobChange } | { ignored: 'unchanged' | 'ended' | 'backward' | 'unknown_status' };
+
+/** Progress becomes an event when it has moved by this much (invariant 15). */
+const PROGRESS_STEP = 0.05;
+/** How long a finished job may wait for the URL of its result (contract, section 4). */
+const RESULT_PATIENCE_MS = 300_000;
+/** A job counts as lost after this many looks that found nothing, over at least this time. */
+const LOST_AFTER_LOOKS = 5;
+const LOST_AFTER_MS = 600_000;
+
+/** Seen again: whatever was noted about its absence is over. */
+const SEEN = { missingSince: null, missingLooks: 0 } as const;
+
+/** Pure: the row, what TensorPix shows, and the time of looking decide. */
+export function observe(job: JobRecord, seen: UpstreamJob, now: Date): Observed {
+  if (isTerminal(job.status)) return { ignored: 'ended' };
+  switch (seen.status) {
+    case null:
+      return { ignored: 'unknown_status' };
+    case 'queued':
+    case 'processing':
+      return observeRunning(job, seen, seen.status, now);
+    case 'finished':
+      return observeFinished(job, seen, now);
+    case 'failed': {
+      const error = { code: 'upstream_failed', detail: 'TensorPix reports that the job failed; it gives no reason.' };
+      return {
+        change: changeJob(job, { ...SEEN, ...cost(seen), status: 'failed', error }, now, {
+          data: { code: error.code },
+        }),
+      };
+    }
+    case 'canceled':
+      return { change: changeJob(job, { ...SEEN, ...cost(seen), status: 'canceled' }, now) };
+  }
+}
+
+function observeRunning(job: JobRecord, seen: UpstreamJob, status: 'queued' | 'processing', now: Date): Observed {
+  const moves = status !== job.status;
+  if (moves && !canMove(job.status, status)) return { ignored: 'backward' };
+  const progress = seen.progress === null ? job.progress : Math.max(seen.progress, job.progress ?? 0);
+  const reports = !moves && progress !== null && progress - job.reportedProgress >= PROGRESS_STEP;
+  const patch = {
+    ...SEEN,
+    ...cost(seen),
+    status,
+    progress,
+    etaSeconds: seen.etaSeconds,
+    resultAwaitedSince: null,
+    ...(moves && status === 'processing' && { startedAt: now }),
+    ...((moves || reports) && { reportedProgress: progress ?? 0 }),
+  };
+  if (!moves && !reports && isUnchanged(job, patch)) return { ignored: 'unchanged' };
+  const steps = reports ? [{ name: 'progress', data: { progress, eta_seconds: seen.etaSeconds } }] : [];
+  return { change: changeJob(job, patch, now, { steps }) };
+}
+
+/** Finished once the result's URL is there, or after five minutes without it. */
+function observeFinished(job: JobRecord, seen: UpstreamJob, now: Date): Observed {
+  const since = job.resultAwaitedSince ?? now;
+  if (!seen.output && now.getTime() - since.getTime() < RESULT_PATIENCE_MS) {
+    if (job.resultAwaitedSince) return { ignored: 'unchanged' };
+    const patch = { ...SEEN, ...cost(seen), resultAwaitedSince: now };
+    return { change: changeJob(job, patch, now, { steps: [{ name: 'result_awaited' }] }) };
+  }
+  const patch = {
+    ...SEEN,
+    ...cost(seen),
+    status: 'finished',
+    progress: 1,
+    startedAt: job.startedAt ?? now,
+    resultAwaitedSince: null,
+  } as const;
+  return { change: changeJob(job, { ...patch, output: videoOutput(seen.output) }, now) };
+}
+
+/** TensorPix knows the job neither among its jobs nor in its history: lost after several looks over ten minutes. */
+export function observeMissing(job: JobRecord, now: Date): Observed {
+  if (isTerminal(job.status)) return { ignored: 'ended' };
+  const missingSince = job.missingSince ?? now;
+  const missingLooks = job.missingLooks + 1;
+  const lost = missingLooks >= LOST_AFTER_LOOKS && now.getTime() - missingSince.getTime() >= LOST_AFTER_MS;
+  if (!lost) {
+    const steps = job.missingSince === null ? [{ name: 'missing_at_tensorpix' }] : [];
+    return { change: changeJob(job, { missingSince, missingLooks }, now, { steps }) };
+  }
+  const error = { code: 'upstream_lost', detail: 'TensorPix does not know this job any more.' };
+  return { change: changeJob(job, { status: 'failed', error }, now, { data: { code: error.code } }) };
+}
+
+function isUnchanged(job: JobRecord, patch: Partial<JobRecord>): boolean {
+  return Object.entries(patch).every(([key, value]) => job[key as keyof JobRecord] === value);
+}
+
+/** TensorPix sometimes shows no cost; what it once said stays. */
+function cost({ costCredits }: UpstreamJob): Partial<JobRecord> {
+  return costCredits === null ? {} : { costCredits };
+}
+
+function videoOutput(video: UpstreamVideo | null): VideoOutput {
+  return {
+    url: video?.url ?? null,
+    expires_at: video ? (presignedExpiry(new URL(video.url))?.toISOString() ?? null) : null,
+    tensorpix_video_id: video?.id ?? null,
+    width: video?.width ?? null,
+    height: video?.height ?? null,
+    size: video?.sizeBytes ?? null,
+    thumbnail_url: video?.thumbnailUrl ?? null,
+  };
+}

@@ -1,0 +1,63 @@
+/** States of a job (contract, section 4); the last five are TensorPix's 0, 1, 2, -1, -2. */
+export const JOB_STATUSES = [
+  'submitting',
+  'unconfirmed',
+  'queued',
+  'processing',
+  'finished',
+  'failed',
+  'canceled',
+] as const;
+
+export type JobStatus = (typeof JOB_STATUSES)[number];
+
+export type StatusReason =
+  | 'rate_limited'
+  | 'upstream_unavailable'
+  | 'token_rejected'
+  | 'insufficient_credits'
+  | 'storage_full'
+  | 'active_job_limit'
+  | 'sending'
+  | 'outcome_unknown';
+
+/**
+ * Where a state may go. A job may skip states, because TensorPix is looked at now and then; it never goes back, but
+ * for `unconfirmed`, which may turn out never to have been sent.
+ */
+const EXITS: Record<JobStatus, readonly JobStatus[]> = {
+  submitting: ['unconfirmed', 'queued', 'processing', 'finished', 'failed', 'canceled'],
+  unconfirmed: ['submitting', 'queued', 'processing', 'finished', 'failed', 'canceled'],
+  queued: ['processing', 'finished', 'failed', 'canceled'],
+  processing: ['finished', 'failed', 'canceled'],
+  finished: [],
+  failed: [],
+  canceled: [],
+};
+
+/** A move that the table does not have: a fault of the program, never of TensorPix. */
+export class IllegalTransitionError extends Error {
+  constructor(from: JobStatus, to: JobStatus) {
+    super(`a job cannot go from ${from} to ${to}`);
+    this.name = 'IllegalTransitionError';
+  }
+}
+
+export function canMove(from: JobStatus, to: JobStatus): boolean {
+  return EXITS[from].includes(to);
+}
+
+/** @throws IllegalTransitionError */
+export function nextState(from: JobStatus, to: JobStatus): JobStatus {
+  if (!canMove(from, to)) throw new IllegalTransitionError(from, to);
+  return to;
+}
+
+export function isTerminal(status: JobStatus): boolean {
+  return EXITS[status].length === 0;
+}
+
+/** States in which TensorPix works on the job, so that it has to be looked at. */
+export function isAtTensorpix(status: JobStatus): boolean {
+  return status === 'queued' || status === 'processing';
+}

@@ -1,0 +1,152 @@
+import { Body, Controller, Get, Headers, HttpCode, Param, Post, Query, Res } from '@nestjs/common';
+import { ApiBearerAuth, ApiBody, ApiConsumes, ApiHeader, ApiOperation, ApiResponse, ApiTags } from '@nestjs/swagger';
+import type { FastifyReply } from 'fastify';
+import { ApiProblems } from '../../common/http/api-problems.js';
+import type { Page } from '../../common/http/cursor.js';
+import { parsePrefer } from '../../common/http/prefer.js';
+import { IdPipe } from '../../common/validation/id.pipe.js';
+import { BodyPipe, QueryPipe } from '../../common/validation/validate.pipe.js';
+import { RequireScope, Tenant, type CurrentTenant } from '../tenants/auth.guard.js';
+import { DEFAULT_JOB_EVENTS } from '../webhooks/webhook-types.js';
+import { CreateJobDto, VIDEO_INPUT_FIELDS } from './create-job.dto.js';
+import { JobCancelService } from './job-cancel.service.js';
+import { JobCreationService, type NewJob } from './job-creation.service.js';
+import { EventPage, EventsQuery, type EventResource } from './job-events.dto.js';
+import { JobPage, JobResource } from './job.resource.dto.js';
+import type { JobView } from './job-resource.js';
+import { JobsService } from './jobs.service.js';
+import { ListJobsQuery } from './list-jobs.query.js';
+import { PREFER_HEADER, PREFER_WAIT_HEADER } from './prefer-header.js';
+
+/** Contract, section 4. */
+@ApiTags('jobs')
+@ApiBearerAuth('tenant')
+@Controller('v1/jobs')
+export class JobsController {
+  constructor(
+    private readonly creation: JobCreationService,
+    private readonly jobs: JobsService,
+    private readonly cancels: JobCancelService,
+  ) {}
+
+  @Post()
+  @RequireScope('jobs:write')
+  @ApiOperation({
+    summary: 'Enhance a video',
+    description: 'The job is recorded before TensorPix is called, and TensorPix is called once.',
+  })
+  @ApiConsumes('application/json', 'application/x-www-form-urlencoded', 'multipart/form-data')
+  @ApiHeader(PREFER_HEADER)
+  @ApiBody({ type: CreateJobDto })
+  @ApiResponse({
+    status: 201,
+    type: JobResource,
+    description: 'TensorPix has the job.',
+    headers: { Location: { schema: { type: 'string' } } },
+  })
+  @ApiResponse({
+    status: 202,
+    type: JobResource,
+    description: 'The job is recorded and the gateway goes on by itself; `status_reason` says why.',
+    headers: { Location: { schema: { type: 'string' } } },
+  })
+  @ApiProblems(
+    'validation_failed',
+    'storage_full',
+    'insufficient_credits',
+    'upstream_forbidden',
+    'payload_too_large',
+    'unsupported_media_type',
+    'rate_limited',
+    'upstream_token_rejected',
+    'upstream_error',
+    'upstream_timeout',
+  )
+  async create(
+    @Tenant() tenant: CurrentTenant,
+    @Body(new BodyPipe(CreateJobDto)) body: CreateJobDto,
+    @Headers('prefer') prefer: string | undefined,
+    @Res({ passthrough: true }) reply: FastifyReply,
+  ): Promise<JobView> {
+    const created = await this.creation.create(tenant, newVideo(body), parsePrefer(prefer), () => !reply.raw.destroyed);
+    void reply.status(created.status).header('location', created.location);
+    return created.job;
+  }
+
+  @Get()
+  @RequireScope('jobs:read')
+  @ApiOperation({ summary: 'List jobs, newest first' })
+  @ApiResponse({ status: 200, type: JobPage })
+  @ApiProblems('validation_failed')
+  list(
+    @Tenant() tenant: CurrentTenant,
+    @Query(new QueryPipe(ListJobsQuery)) query: ListJobsQuery,
+  ): Promise<Page<JobView>> {
+    return this.jobs.list(tenant, 'video', query);
+  }
+
+  @Get(':id')
+  @RequireScope('jobs:read')
+  @ApiOperation({
+    summary: 'Read a job',
+    description: '`Prefer: wait=N` holds the answer until the next state change or N seconds.',
+  })
+  @ApiHeader(PREFER_WAIT_HEADER)
+  @ApiResponse({ status: 200, type: JobResource })
+  @ApiProblems('not_found')
+  get(
+    @Tenant() tenant: CurrentTenant,
+    @Param('id', IdPipe) id: string,
+    @Headers('prefer') prefer: string | undefined,
+  ): Promise<JobView> {
+    const { waitSeconds } = parsePrefer(prefer);
+    return waitSeconds
+      ? this.jobs.getAfterChange(tenant, 'video', id, waitSeconds)
+      : this.jobs.get(tenant, 'video', id);
+  }
+
+  @Post(':id/cancel')
+  @HttpCode(200)
+  @RequireScope('jobs:write')
+  @ApiOperation({ summary: 'Cancel a job' })
+  @ApiResponse({ status: 200, type: JobResource, description: 'canceled' })
+  @ApiResponse({ status: 202, type: JobResource, description: 'TensorPix could not confirm yet; it is asked again.' })
+  @ApiProblems('not_found', 'invalid_state')
+  async cancel(
+    @Tenant() tenant: CurrentTenant,
+    @Param('id', IdPipe) id: string,
+    @Res({ passthrough: true }) reply: FastifyReply,
+  ): Promise<JobView> {
+    const { status, job } = await this.cancels.cancel(tenant, id);
+    void reply.status(status);
+    return job;
+  }
+
+  @Get(':id/events')
+  @RequireScope('jobs:read')
+  @ApiOperation({ summary: "The job's own history, oldest first" })
+  @ApiResponse({ status: 200, type: EventPage })
+  @ApiProblems('validation_failed', 'not_found')
+  events(
+    @Tenant() tenant: CurrentTenant,
+    @Param('id', IdPipe) id: string,
+    @Query(new QueryPipe(EventsQuery)) query: EventsQuery,
+  ): Promise<Page<EventResource>> {
+    return this.jobs.events(tenant, 'video', id, query);
+  }
+}
+
+/** What of the body is TensorPix's goes to TensorPix, as it was sent. */
+function newVideo(body: CreateJobDto): NewJob {
+  const given = VIDEO_INPUT_FIELDS.filter((name) => body[name] !== undefined);
+  return {
+    kind: 'video',
+    source: { field: 'video_url', url: body.video_url },
+    input: Object.fromEntries(given.map((name) => [name, body[name]])),
+    preview: body.preview ?? false,
+    callbackUrl: body.callback_url ?? null,
+    callbackEvents: body.callback_events ?? DEFAULT_JOB_EVENTS,
+    externalId: body.external_id ?? null,
+    metadata: body.metadata ?? {},
+  };
+}

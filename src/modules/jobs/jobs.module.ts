@@ -1,0 +1,34 @@
+import { Module } from '@nestjs/common';
+import { TenantsModule } from '../tenants/tenants.module.js';
+import { TensorpixModule } from '../tensorpix/tensorpix.module.js';
+import { WebhooksModule } from '../webhooks/webhooks.module.js';
+import { JobCancelService } from './job-cancel.service.js';
+import { JobChangesStore } from './job-changes.store.js';
+import { JobCreationService } from './job-creation.service.js';
+import { JobsController } from './jobs.controller.js';
+import { JobsPoller } from './jobs.poller.js';
+import { JobsService } from './jobs.service.js';
+import { JobsStore } from './jobs.store.js';
+import { JobsSubmitter } from './jobs.submitter.js';
+import { SubmissionService } from './submission.service.js';
+import { TenantLook } from './tenant-look.js';
+import { TenantPaceStore } from './tenant-pace.store.js';
+
+@Module({
+  imports: [TensorpixModule, TenantsModule, WebhooksModule],
+  controllers: [JobsController],
+  providers: [
+    JobsStore,
+    JobChangesStore,
+    TenantPaceStore,
+    SubmissionService,
+    JobCreationService,
+    JobCancelService,
+    JobsService,
+    JobsSubmitter,
+    TenantLook,
+    JobsPoller,
+  ],
+  exports: [JobsService, JobCreationService, SubmissionService],
+})
+export class JobsModule {}

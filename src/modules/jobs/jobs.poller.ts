@@ -1,0 +1,121 @@
+import { Inject, Injectable, type OnApplicationBootstrap } from '@nestjs/common';
+import { CONFIG, type Config } from '../../common/config/config.js';
+import { backoffMs, withAddedJitterMs } from '../../common/loops/backoff.js';
+import { Lease } from '../../common/loops/lease.js';
+import { LoopRunner } from '../../common/loops/loop-runner.js';
+import { Logger } from '../../common/logging/logger.js';
+import { Metrics } from '../../common/metrics.js';
+import { TenantTokens, type OpenToken } from '../tenants/tenant-tokens.js';
+import { TenantLook, type LookResult } from './tenant-look.js';
+import { TenantPaceStore, type ClaimedTenant } from './tenant-pace.store.js';
+
+const INTERVAL_MS = 1_000;
+const MAX_IN_FLIGHT = 16;
+const JITTER = 0.1;
+/** A look begins a call only while the lease covers it: the rest of the lease is for the calls before. */
+const LOOK_MS = 15_000;
+const FORGOTTEN_INTERVAL_MS = 30_000;
+const MIN_REST_MS = 1_000;
+
+/**
+ * Follows the jobs at TensorPix. What is claimed is the tenant, not the job: one look covers all its jobs, one replica
+ * at a time, and a tenant in trouble (throttled, rejected token, slow) costs the others nothing.
+ */
+@Injectable()
+export class JobsPoller implements OnApplicationBootstrap {
+  private readonly inFlight = new Set<Promise<void>>();
+  private wake: () => void = () => undefined;
+  private forgottenLookedForAtMs = Number.NEGATIVE_INFINITY;
+
+  constructor(
+    @Inject(CONFIG) private readonly config: Config,
+    private readonly pace: TenantPaceStore,
+    private readonly tenantLook: TenantLook,
+    private readonly tokens: TenantTokens,
+    private readonly loops: LoopRunner,
+    private readonly metrics: Metrics,
+    private readonly logger: Logger,
+  ) {}
+
+  onApplicationBootstrap(): void {
+    this.wake = this.loops.start('poller', Math.min(INTERVAL_MS, this.config.pollMinIntervalMs), {
+      tick: () => this.tick(),
+      drain: () => this.drain(),
+    });
+  }
+
+  /** Claims tenants that are due and starts their looks; a slow one holds back nobody. */
+  async tick(): Promise<boolean> {
+    await this.wakeForgotten();
+    const room = MAX_IN_FLIGHT - this.inFlight.size;
+    if (room <= 0) return false;
+    const lease = new Lease(this.config.tensorpixTimeoutMs + LOOK_MS);
+    const claimed = await this.pace.claimDueAnyTenant(lease, room);
+    for (const tenant of claimed) this.start(tenant, lease);
+    return claimed.length === room;
+  }
+
+  async drain(): Promise<void> {
+    await Promise.all(this.inFlight);
+  }
+
+  private async wakeForgotten(): Promise<void> {
+    if (performance.now() - this.forgottenLookedForAtMs < FORGOTTEN_INTERVAL_MS) return;
+    this.forgottenLookedForAtMs = performance.now();
+    await this.pace.wakeForgottenAnyTenant();
+  }
+
+  private start(tenant: ClaimedTenant, lease: Lease): void {
+    const looking = this.look(tenant, lease)
+      .catch((error: unknown) =>
+        this.logger.error(
+          { err: error, tenant_id: tenant.tenantId },
+          'a look at TensorPix failed; its lease will expire',
+        ),
+      )
+      .finally(() => {
+        this.inFlight.delete(looking);
+        if (this.inFlight.size === MAX_IN_FLIGHT - 1) this.wake();
+      });
+    this.inFlight.add(looking);
+  }
+
+  private async look({ tenantId, tokenCiphertext, failures }: ClaimedTenant, lease: Lease): Promise<void> {
+    if (tokenCiphertext === null)
+      return void (await this.pace.release(tenantId, lease, this.config.pollMaxIntervalMs, 0));
+    const token = this.tokens.open(tenantId, tokenCiphertext);
+    const result = await this.tenantLook.look({
+      tenantId,
+      token: token.token,
+      lease,
+      callTimeoutMs: this.config.tensorpixTimeoutMs,
+    });
+    const failed = result.trouble !== null && result.trouble.kind !== 'lease_over';
+    await this.noteTrouble(tenantId, token, result, failures);
+    const nextLookInMs = this.nextLookInMs(result, failures);
+    const held = await this.pace.release(tenantId, lease, nextLookInMs, failed ? failures + 1 : 0);
+    if (!held) this.metrics.lostLeases.inc({ loop: 'poller' });
+  }
+
+  private async noteTrouble(
+    tenantId: string,
+    token: OpenToken,
+    { trouble }: LookResult,
+    failures: number,
+  ): Promise<void> {
+    if (trouble?.kind === 'token_rejected') await this.tokens.noteRejected(tenantId, token);
+    if (trouble?.kind !== 'rate_limited') return;
+    const restMs =
+      trouble.retryAfterMs ?? backoffMs(failures, this.config.pollMinIntervalMs, this.config.pollMaxIntervalMs);
+    await this.pace.rest(tenantId, Math.max(MIN_REST_MS, restMs), 'rate_limited');
+  }
+
+  /** Soon when something is about to end, rarer in long stretches, backing off while TensorPix is in trouble. */
+  private nextLookInMs({ trouble, soonestEtaSeconds, left }: LookResult, failures: number): number {
+    const { pollMinIntervalMs: minMs, pollMaxIntervalMs: maxMs } = this.config;
+    if (trouble?.kind === 'token_rejected') return maxMs;
+    if (trouble !== null && trouble.kind !== 'lease_over') return Math.max(minMs, backoffMs(failures, minMs, maxMs));
+    if (left > 0 || soonestEtaSeconds === null) return withAddedJitterMs(minMs, JITTER);
+    return withAddedJitterMs(Math.min(maxMs, Math.max(minMs, (soonestEtaSeconds * 1000) / 2)), JITTER);
+  }
+}

@@ -1,0 +1,106 @@
+import { Injectable } from '@nestjs/common';
+import { Problem } from '../../common/errors/problem.js';
+import { Cursors, type Page } from '../../common/http/cursor.js';
+import type { CurrentTenant } from '../tenants/auth.guard.js';
+import type { EventResource, EventsQuery } from './job-events.dto.js';
+import { isAtTensorpix, isTerminal } from './job-state.js';
+import type { JobKind } from './job-record.js';
+import { jobView, type JobView } from './job-resource.js';
+import { JobsStore, type JobWithCallback } from './jobs.store.js';
+import type { ListJobsQuery } from './list-jobs.query.js';
+
+const DEFAULT_PAGE = 20;
+const DEFAULT_EVENTS_PAGE = 100;
+/** How often a held answer looks whether something has changed. */
+const LOOK_AGAIN_MS = 500;
+
+/** Reads of jobs and images (contract, sections 4 and 5). */
+@Injectable()
+export class JobsService {
+  constructor(
+    private readonly jobs: JobsStore,
+    private readonly cursors: Cursors,
+  ) {}
+
+  /** @throws Problem 404 */
+  async get(tenant: CurrentTenant, kind: JobKind, id: string): Promise<JobView> {
+    return toView(await this.mustFind(tenant, kind, id));
+  }
+
+  /** Holds the answer until the state changes, or so many seconds have passed; a job that has ended is answered at once. */
+  async getAfterChange(tenant: CurrentTenant, kind: JobKind, id: string, waitSeconds: number): Promise<JobView> {
+    const untilMs = performance.now() + waitSeconds * 1000;
+    const first = await this.mustFind(tenant, kind, id);
+    let current = first;
+    while (!hasMoved(first, current) && !isTerminal(current.job.status) && performance.now() < untilMs) {
+      await new Promise((resolve) =>
+        setTimeout(resolve, Math.min(LOOK_AGAIN_MS, Math.max(1, untilMs - performance.now()))),
+      );
+      current = await this.mustFind(tenant, kind, id);
+    }
+    return toView(current);
+  }
+
+  async list(tenant: CurrentTenant, kind: JobKind, query: ListJobsQuery): Promise<Page<JobView>> {
+    const {
+      limit = DEFAULT_PAGE,
+      cursor,
+      status = [],
+      external_id: externalId,
+      created_after,
+      created_before,
+      callback,
+    } = query;
+    const list = `${kind}s`;
+    const filter = {
+      kind,
+      statuses: status,
+      externalId,
+      createdAfter: created_after === undefined ? undefined : new Date(created_after),
+      createdBefore: created_before === undefined ? undefined : new Date(created_before),
+      undelivered: callback === 'undelivered',
+    };
+    const found = await this.jobs.findPage(tenant.id, filter, limit + 1, this.cursors.decode(list, cursor));
+    const rows = found.map((row) => ({ ...row, id: row.job.id, createdAt: row.job.createdAt }));
+    return this.cursors.page(list, rows, limit, toView);
+  }
+
+  /** The history of a job, oldest first. */
+  async events(
+    tenant: CurrentTenant,
+    kind: JobKind,
+    id: string,
+    { limit = DEFAULT_EVENTS_PAGE, cursor }: EventsQuery,
+  ): Promise<Page<EventResource>> {
+    await this.mustFind(tenant, kind, id);
+    const list = `events/${id}`;
+    const after = Number(this.cursors.open(list, cursor) ?? 0);
+    const rows = await this.jobs.findEvents(tenant.id, id, after, limit + 1);
+    const shown = rows.slice(0, limit);
+    const last = shown.at(-1);
+    return {
+      data: shown.map(({ sequence, type, createdAt, data }) => ({
+        sequence,
+        type,
+        timestamp: createdAt.toISOString(),
+        data,
+      })),
+      next_cursor: rows.length > limit && last ? this.cursors.seal(list, String(last.sequence)) : null,
+    };
+  }
+
+  private async mustFind(tenant: CurrentTenant, kind: JobKind, id: string): Promise<JobWithCallback> {
+    const found = await this.jobs.find(tenant.id, kind, id);
+    if (!found) throw Problem.notFound(kind === 'video' ? 'The job' : 'The image');
+    return found;
+  }
+}
+
+function hasMoved(first: JobWithCallback, current: JobWithCallback): boolean {
+  const { status, statusReason } = current.job;
+  return status !== first.job.status || (statusReason !== first.job.statusReason && !isAtTensorpix(status));
+}
+
+function toView({ job, callback }: JobWithCallback): JobView {
+  return jobView(job, callback);
+}

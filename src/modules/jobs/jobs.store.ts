@@ -1,0 +1,183 @@
+import { Injectable } from '@nestjs/common';
+import { Prisma } from '../../generated/prisma/client.js';
+import type { PagePosition } from '../../common/http/cursor.js';
+import { MicroBatcher } from '../../common/loops/micro-batcher.js';
+import type { Lease } from '../../common/loops/lease.js';
+import { PrismaService } from '../../common/prisma/prisma.service.js';
+import { DatabaseTime } from '../../common/time/database-time.js';
+import { CALLBACK_STATE, UNDELIVERED_OF_JOB } from '../webhooks/callback-state.sql.js';
+import type { CallbackState, JobKind, JobRecord } from './job-record.js';
+import { JOB_COLUMNS, toJobRecord, type JobRow } from './job-rows.js';
+import type { JobStatus } from './job-state.js';
+
+/** A job to be recorded before TensorPix hears of it. With a lease it is sent at once, else when it is due. */
+export interface Intent {
+  id: string;
+  tenantId: string;
+  accountId: string;
+  apiKeyId: string;
+  kind: JobKind;
+  preview: boolean;
+  input: Record<string, unknown>;
+  warnings: { code: string; detail: string }[];
+  externalId: string | null;
+  metadata: Record<string, string>;
+  callbackUrl: string | null;
+  callbackEvents: string[];
+  parks: boolean;
+  sourceExpiresAt: Date | null;
+  lease: Lease | null;
+}
+
+export interface JobWithTime {
+  job: JobRecord;
+  time: DatabaseTime;
+}
+
+export interface JobWithCallback {
+  job: JobRecord;
+  callback: CallbackState;
+}
+
+export interface JobFilter {
+  kind: JobKind;
+  statuses: JobStatus[];
+  externalId: string | undefined;
+  createdAfter: Date | undefined;
+  createdBefore: Date | undefined;
+  undelivered: boolean;
+}
+
+export interface StoredEvent {
+  sequence: number;
+  type: string;
+  data: Record<string, unknown>;
+  createdAt: Date;
+}
+
+const INTENTS_A_STATEMENT = 200;
+
+/** Intents and reads of jobs. What changes a job is in `job-changes.store.ts`. */
+@Injectable()
+export class JobsStore {
+  private readonly intents = new MicroBatcher((items: Intent[]) => this.insertMany(items), {
+    maxItems: INTENTS_A_STATEMENT,
+    concurrency: 2,
+  });
+
+  constructor(private readonly prisma: PrismaService) {}
+
+  /** Commits the intent and its first event. Null when the tenant is gone or suspended. */
+  insert(intent: Intent): Promise<JobWithTime | null> {
+    return this.intents.add(intent);
+  }
+
+  private async insertMany(intents: Intent[]): Promise<(JobWithTime | null)[]> {
+    const rows = await this.prisma.$queryRaw<(JobRow & { now: Date })[]>`
+      with input as (
+        select * from jsonb_to_recordset(${JSON.stringify(intents.map(toIntentRow))}::jsonb) as t(
+          id uuid, tenant_id uuid, account_id uuid, api_key_id uuid, kind text, preview boolean, input jsonb,
+          warnings jsonb, external_id text, metadata jsonb, callback_url text, callback_events text[],
+          parks boolean, source_expires_at timestamptz, lease_token uuid, lease_ms float8)
+      ), j as (
+        insert into jobs (
+          id, tenant_id, account_id, api_key_id, kind, status, status_reason, preview, input, warnings, external_id,
+          metadata, callback_url, callback_events, parks, source_expires_at, attempt, lease_token, lease_expires_at,
+          due_at)
+        select i.id, i.tenant_id, i.account_id, i.api_key_id, i.kind, 'submitting',
+               case when i.lease_token is null then null else 'sending' end,
+               i.preview, i.input, i.warnings, i.external_id, i.metadata, i.callback_url, i.callback_events, i.parks,
+               i.source_expires_at, case when i.lease_token is null then 0 else 1 end, i.lease_token,
+               now() + i.lease_ms * interval '1 millisecond', case when i.lease_token is null then now() end
+          from input i
+          join tenants t on t.id = i.tenant_id and t.status = 'active' and t.deleted_at is null
+        returning *
+      ), event as (
+        insert into job_events (job_id, sequence, tenant_id, type, data)
+        select j.id, 1, j.tenant_id, case j.kind when 'video' then 'job' else 'image' end || '.submitting',
+               jsonb_build_object('attempt', j.attempt)
+          from j
+      )
+      select ${JOB_COLUMNS}, now() as now from j`;
+    const byId = new Map(rows.map((row) => [row.id, { job: toJobRecord(row), time: new DatabaseTime(row.now) }]));
+    return intents.map(({ id }) => byId.get(id) ?? null);
+  }
+
+  async find(tenantId: string, kind: JobKind, id: string): Promise<JobWithCallback | null> {
+    const [row] = await this.prisma.$queryRaw<(JobRow & { callback: CallbackState })[]>`
+      select ${JOB_COLUMNS}, ${CALLBACK_STATE} as callback
+        from jobs j
+       where j.tenant_id = ${tenantId}::uuid and j.id = ${id}::uuid and j.kind = ${kind}`;
+    return row ? { job: toJobRecord(row), callback: row.callback } : null;
+  }
+
+  /** The record as it is now, with the database's time, to work on. */
+  async findRecord(tenantId: string, id: string): Promise<JobWithTime | null> {
+    const [row] = await this.prisma.$queryRaw<(JobRow & { now: Date })[]>`
+      select ${JOB_COLUMNS}, now() as now from jobs j where j.tenant_id = ${tenantId}::uuid and j.id = ${id}::uuid`;
+    return row ? { job: toJobRecord(row), time: new DatabaseTime(row.now) } : null;
+  }
+
+  /** Newest first. One index range a status, so that rare states are found without reading the others. */
+  async findPage(
+    tenantId: string,
+    filter: JobFilter,
+    limit: number,
+    after: PagePosition | undefined,
+  ): Promise<JobWithCallback[]> {
+    const conditions = Prisma.join(
+      [
+        Prisma.sql`x.tenant_id = ${tenantId}::uuid and x.kind = ${filter.kind}`,
+        ...(after ? [Prisma.sql`(x.created_at, x.id) < (${after.createdAt}::timestamptz, ${after.id}::uuid)`] : []),
+        ...(filter.externalId !== undefined ? [Prisma.sql`x.external_id = ${filter.externalId}`] : []),
+        ...(filter.createdAfter ? [Prisma.sql`x.created_at > ${filter.createdAfter}::timestamptz`] : []),
+        ...(filter.createdBefore ? [Prisma.sql`x.created_at < ${filter.createdBefore}::timestamptz`] : []),
+        ...(filter.undelivered ? [Prisma.sql`exists (${UNDELIVERED_OF_JOB})`] : []),
+      ],
+      ' and ',
+    );
+    const newest = Prisma.sql`order by x.created_at desc, x.id desc limit ${limit}`;
+    const source =
+      filter.statuses.length === 0
+        ? Prisma.sql`(select * from jobs x where ${conditions} ${newest})`
+        : Prisma.sql`(select picked.* from unnest(${filter.statuses}::text[]) as wanted(status)
+            cross join lateral (select * from jobs x where ${conditions} and x.status = wanted.status ${newest}) picked)`;
+    const rows = await this.prisma.$queryRaw<(JobRow & { callback: CallbackState })[]>`
+      select ${JOB_COLUMNS}, ${CALLBACK_STATE} as callback
+        from ${source} j
+       order by j.created_at desc, j.id desc
+       limit ${limit}`;
+    return rows.map((row) => ({ job: toJobRecord(row), callback: row.callback }));
+  }
+
+  /** Oldest first, from after a sequence number. */
+  findEvents(tenantId: string, jobId: string, afterSequence: number, limit: number): Promise<StoredEvent[]> {
+    return this.prisma.$queryRaw<StoredEvent[]>`
+      select e.sequence, e.type, e.data, e.created_at as "createdAt"
+        from job_events e
+       where e.tenant_id = ${tenantId}::uuid and e.job_id = ${jobId}::uuid and e.sequence > ${afterSequence}::int
+       order by e.sequence
+       limit ${limit}`;
+  }
+}
+
+function toIntentRow(intent: Intent): Record<string, unknown> {
+  return {
+    id: intent.id,
+    tenant_id: intent.tenantId,
+    account_id: intent.accountId,
+    api_key_id: intent.apiKeyId,
+    kind: intent.kind,
+    preview: intent.preview,
+    input: intent.input,
+    warnings: intent.warnings,
+    external_id: intent.externalId,
+    metadata: intent.metadata,
+    callback_url: intent.callbackUrl,
+    callback_events: intent.callbackEvents,
+    parks: intent.parks,
+    source_expires_at: intent.sourceExpiresAt,
+    lease_token: intent.lease?.token ?? null,
+    lease_ms: intent.lease?.durationMs ?? null,
+  };
+}

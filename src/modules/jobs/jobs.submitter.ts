@@ -1,0 +1,84 @@
+import { Injectable, type OnApplicationBootstrap } from '@nestjs/common';
+import { Logger } from '../../common/logging/logger.js';
+import { LoopRunner } from '../../common/loops/loop-runner.js';
+import type { Lease } from '../../common/loops/lease.js';
+import { TenantTokens } from '../tenants/tenant-tokens.js';
+import { JobChangesStore, type ClaimedJob } from './job-changes.store.js';
+import { expireSource, settleExpired } from './submission-change.js';
+import { SubmissionService } from './submission.service.js';
+
+const INTERVAL_MS = 1_000;
+/** Calls under way at once in this process, those of waiting callers not counted. */
+const MAX_IN_FLIGHT = 32;
+const EXPIRED_A_TICK = 100;
+
+/**
+ * Sends what still has to be sent: asynchronous creates, parked jobs, free images to repeat. It also finds the rows
+ * whose sender died, which it must never send itself: their outcome is unknown.
+ */
+@Injectable()
+export class JobsSubmitter implements OnApplicationBootstrap {
+  private readonly inFlight = new Set<Promise<void>>();
+  private wake: () => void = () => undefined;
+
+  constructor(
+    private readonly changes: JobChangesStore,
+    private readonly submissions: SubmissionService,
+    private readonly tokens: TenantTokens,
+    private readonly loops: LoopRunner,
+    private readonly logger: Logger,
+  ) {}
+
+  onApplicationBootstrap(): void {
+    this.wake = this.loops.start('submitter', INTERVAL_MS, { tick: () => this.tick(), drain: () => this.drain() });
+  }
+
+  /** Something has just become due. */
+  kick(): void {
+    this.wake();
+  }
+
+  async tick(): Promise<boolean> {
+    await this.settleExpired();
+    const room = MAX_IN_FLIGHT - this.inFlight.size;
+    if (room <= 0) return false;
+    const lease = this.submissions.newLease();
+    const claimed = await this.changes.claimDueAnyTenant(lease, room);
+    for (const job of claimed) this.start(job, lease);
+    return claimed.length === room;
+  }
+
+  async drain(): Promise<void> {
+    await Promise.all(this.inFlight);
+  }
+
+  private async settleExpired(): Promise<void> {
+    const expired = await this.changes.findExpiredSendsAnyTenant(EXPIRED_A_TICK);
+    await Promise.all(
+      expired.map(({ job, time }) =>
+        this.changes.apply(settleExpired(job, time.now()), { sendLease: job.leaseToken ?? '' }),
+      ),
+    );
+  }
+
+  private start(claimed: ClaimedJob, lease: Lease): void {
+    const sending = this.send(claimed, lease)
+      .catch((error: unknown) =>
+        this.logger.error({ err: error, job_id: claimed.job.id }, 'a submission could not be recorded'),
+      )
+      .finally(() => {
+        this.inFlight.delete(sending);
+        this.wake();
+      });
+    this.inFlight.add(sending);
+  }
+
+  private async send(claimed: ClaimedJob, lease: Lease): Promise<void> {
+    const { job, time, tokenCiphertext } = claimed;
+    if (job.sourceExpiresAt !== null && job.sourceExpiresAt <= time.now()) {
+      await this.changes.apply(expireSource(job, time.now()), { sendLease: lease.token });
+      return;
+    }
+    await this.submissions.submit(claimed, this.tokens.open(job.tenantId, tokenCiphertext), lease);
+  }
+}

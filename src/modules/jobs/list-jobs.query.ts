@@ -1,0 +1,32 @@
+import { CheckedStringField, EnumField, EnumListField, StringField } from '../../common/validation/fields.js';
+import { PageQuery } from '../tenants/tenants.dto.js';
+import { JOB_STATUSES, type JobStatus } from './job-state.js';
+
+function checkTime(text: string): string | null {
+  const rfc3339 = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?(Z|[+-]\d\d:\d\d)$/i.test(text);
+  return rfc3339 && !Number.isNaN(Date.parse(text)) ? null : 'must be an RFC 3339 time such as 2026-11-20T09:00:00Z';
+}
+
+/** Query of `GET /v1/jobs` and `GET /v1/images` (contract, section 4). */
+export class ListJobsQuery extends PageQuery {
+  @EnumListField(JOB_STATUSES, { description: 'Only these states; repeatable.', maxItems: JOB_STATUSES.length })
+  status?: JobStatus[];
+
+  @StringField({ description: "Only the jobs with this name of the client's.", maxLength: 128 })
+  external_id?: string;
+
+  @CheckedStringField(
+    { description: 'Only jobs created after this time.', maxLength: 40, format: 'date-time' },
+    checkTime,
+  )
+  created_after?: string;
+
+  @CheckedStringField(
+    { description: 'Only jobs created before this time.', maxLength: 40, format: 'date-time' },
+    checkTime,
+  )
+  created_before?: string;
+
+  @EnumField(['undelivered'], { description: 'Only jobs with a webhook that has not got through.' })
+  callback?: 'undelivered';
+}

@@ -1,0 +1,78 @@
+import { presignedExpiry } from '../../common/outbound/presigned-url.js';
+import type { EnhancedImage } from '../tensorpix/answers.js';
+import { changeJob, type JobChange } from './job-change.js';
+import { isFree, type ImageOutput, type JobRecord } from './job-record.js';
+import type { Decision } from './submission-outcome.js';
+
+const UNLEASED = { leaseToken: null, leaseExpiresAt: null, dueAt: null, statusReason: null } as const;
+
+/**
+ * The change that a decision makes of a row. A refusal that the caller gets as its answer fires no webhook; everything
+ * else does.
+ */
+export function settle(job: JobRecord, decision: Decision, now: Date, answered: boolean): JobChange {
+  switch (decision.kind) {
+    case 'bind': {
+      const { id, status, costCredits } = decision.created;
+      // Whatever TensorPix says beyond "processing", the next look says with its details.
+      const reached = status === 'processing' && job.cancelRequestedAt === null ? 'processing' : 'queued';
+      const started = reached === 'processing' ? { startedAt: now } : {};
+      return changeJob(
+        job,
+        { ...UNLEASED, ...started, status: reached, tensorpixId: id, costCredits, submittedAt: now },
+        now,
+        { data: { tensorpix_id: id } },
+      );
+    }
+    case 'finish': {
+      const output = imageOutput(decision.image);
+      return changeJob(job, { ...UNLEASED, status: 'finished', output, submittedAt: now, startedAt: now }, now, {
+        data: { enhanced_img_id: output.enhanced_img_id },
+      });
+    }
+    case 'park': {
+      const dueAt = new Date(now.getTime() + decision.retryInMs);
+      const data = { reason: decision.reason, due_at: dueAt.toISOString() };
+      if (job.cancelRequestedAt !== null) return changeJob(job, { ...UNLEASED, status: 'canceled' }, now);
+      return changeJob(job, { ...UNLEASED, statusReason: decision.reason, dueAt }, now, {
+        steps: [{ name: 'parked', data }],
+      });
+    }
+    case 'unconfirm':
+      return changeJob(job, { ...UNLEASED, status: 'unconfirmed', statusReason: 'upstream_unavailable' }, now, {
+        data: { reason: 'no_usable_answer' },
+      });
+    case 'fail': {
+      const { error } = decision;
+      return changeJob(job, { ...UNLEASED, status: 'failed', error }, now, {
+        data: { code: error.code },
+        notify: !answered,
+      });
+    }
+  }
+}
+
+/** The change of a row whose sender died: its call may have been made. */
+export function settleExpired(job: JobRecord, now: Date): JobChange {
+  const data = { reason: 'sender_lost' };
+  if (job.kind === 'video') return changeJob(job, { ...UNLEASED, status: 'unconfirmed' }, now, { data });
+  if (isFree(job)) return changeJob(job, { ...UNLEASED, dueAt: now }, now, { steps: [{ name: 'parked', data }] });
+  const error = {
+    code: 'outcome_unknown',
+    detail: 'The gateway stopped during the call; whether TensorPix made and charged this image cannot be looked up.',
+  };
+  return changeJob(job, { ...UNLEASED, status: 'failed', error }, now, { data: { code: error.code } });
+}
+
+/** The change of a row whose presigned source has expired before it was sent. */
+export function expireSource(job: JobRecord, now: Date): JobChange {
+  const error = {
+    code: 'source_expired',
+    detail: 'The presigned URL of the source expired while the job was waiting.',
+  };
+  return changeJob(job, { ...UNLEASED, status: 'failed', error }, now, { data: { code: error.code } });
+}
+
+function imageOutput({ id, url }: EnhancedImage): ImageOutput {
+  return { enhanced_url: url, enhanced_img_id: id, expires_at: presignedExpiry(new URL(url))?.toISOString() ?? null };
+}

@@ -1,0 +1,102 @@
+import { backoffMs } from '../../common/loops/backoff.js';
+import type { CreatedJob, EnhancedImage } from '../tensorpix/answers.js';
+import type { CallOutcome, Refusal, RefusalReason } from '../tensorpix/call-outcome.js';
+import { isFree, type JobError, type JobRecord } from './job-record.js';
+import type { StatusReason } from './job-state.js';
+
+/** What follows for a row from the call that was made for it. */
+export type Decision =
+  | { kind: 'bind'; created: CreatedJob }
+  | { kind: 'finish'; image: EnhancedImage }
+  /** Nothing was done at TensorPix: the row waits and is sent again. */
+  | { kind: 'park'; reason: StatusReason; retryInMs: number; rests: boolean }
+  /** TensorPix may have acted: the row is not sent again before somebody has looked. */
+  | { kind: 'unconfirm'; timedOut: boolean }
+  | { kind: 'fail'; error: JobError };
+
+export type SubmissionResult = CreatedJob | EnhancedImage;
+
+const PARK_BASE_MS = 2_000;
+const PARK_CAP_MS = 300_000;
+/** The account's states change when a person acts, so that asking often is useless. */
+const ACCOUNT_BASE_MS = 30_000;
+const ACCOUNT_CAP_MS = 900_000;
+
+/** Refusals that speak of the account, not of the request, with what the row then waits for. */
+const ACCOUNT_REASONS: Partial<Record<RefusalReason, StatusReason>> = {
+  insufficient_credits: 'insufficient_credits',
+  storage_full: 'storage_full',
+  token_rejected: 'token_rejected',
+};
+
+/** Error codes of the refusals that end a job. */
+const FAILURE_CODES: Partial<Record<RefusalReason, string>> = {
+  invalid: 'validation_failed',
+  insufficient_credits: 'insufficient_credits',
+  storage_full: 'storage_full',
+  token_rejected: 'upstream_token_rejected',
+  forbidden: 'upstream_forbidden',
+  rate_limited: 'rate_limited',
+};
+
+/**
+ * Decides what a call means (contract, section 4). The outcome classes decide about money: only what certainly was not
+ * done is repeated, and a free image, whose repetition costs nothing.
+ *
+ * @param strict the caller wants TensorPix's throttling and outages as errors and nothing repeated
+ */
+export function decide(
+  job: JobRecord,
+  outcome: CallOutcome<SubmissionResult>,
+  strict: boolean,
+  random?: () => number,
+): Decision {
+  switch (outcome.kind) {
+    case 'ok':
+      return 'url' in outcome.value
+        ? { kind: 'finish', image: outcome.value }
+        : { kind: 'bind', created: outcome.value };
+    case 'not_sent':
+      if (strict) return fail('upstream_unreachable', 'TensorPix could not be reached.');
+      return park('upstream_unavailable', backoffMs(job.attempt - 1, PARK_BASE_MS, PARK_CAP_MS, random));
+    case 'refused':
+      return decideRefusal(job, outcome.refusal, strict, random);
+    case 'unknown':
+      if (job.kind === 'video') return { kind: 'unconfirm', timedOut: outcome.reason === 'timeout' };
+      if (!isFree(job))
+        return fail(
+          'outcome_unknown',
+          'TensorPix did not answer; whether it made and charged this image cannot be looked up.',
+        );
+      if (strict)
+        return fail(
+          outcome.reason === 'timeout' ? 'upstream_timeout' : 'upstream_error',
+          'TensorPix gave no usable answer.',
+        );
+      return park(
+        'upstream_unavailable',
+        outcome.retryAfterMs ?? backoffMs(job.attempt - 1, PARK_BASE_MS, PARK_CAP_MS, random),
+      );
+  }
+}
+
+function decideRefusal(job: JobRecord, refusal: Refusal, strict: boolean, random?: () => number): Decision {
+  if (refusal.reason === 'rate_limited' && !strict) {
+    const retryInMs = refusal.retryAfterMs ?? backoffMs(job.attempt - 1, PARK_BASE_MS, PARK_CAP_MS, random);
+    return { kind: 'park', reason: 'rate_limited', retryInMs, rests: true };
+  }
+  const accountReason = ACCOUNT_REASONS[refusal.reason];
+  if (accountReason && job.parks)
+    return park(accountReason, backoffMs(job.attempt - 1, ACCOUNT_BASE_MS, ACCOUNT_CAP_MS, random));
+  const code = FAILURE_CODES[refusal.reason] ?? 'upstream_error';
+  const fields = refusal.status === 400 && { errors: refusal.errors, non_field_errors: refusal.nonFieldErrors };
+  return { kind: 'fail', error: { code, detail: refusal.detail, ...fields } };
+}
+
+function park(reason: StatusReason, retryInMs: number): Decision {
+  return { kind: 'park', reason, retryInMs, rests: false };
+}
+
+function fail(code: string, detail: string): Decision {
+  return { kind: 'fail', error: { code, detail } };
+}

@@ -1,0 +1,35 @@
+import { createHash, randomBytes } from 'node:crypto';
+
+/** What a tenant key may do (contract, section 1). A key without scopes may do all of it. */
+export const SCOPES = [
+  'jobs:write',
+  'jobs:read',
+  'images:write',
+  'images:read',
+  'webhooks:write',
+  'webhooks:read',
+  'usage:read',
+] as const;
+
+export type Scope = (typeof SCOPES)[number];
+
+const KEY_BYTES = 32;
+const PREFIX_LENGTH = 12;
+
+export interface NewApiKey {
+  /** `tpg_` and 256 random bits; shown once, never stored */
+  key: string;
+  /** its first characters, to recognise it by */
+  prefix: string;
+  hash: Uint8Array<ArrayBuffer>;
+}
+
+export function newApiKey(): NewApiKey {
+  const key = `tpg_${randomBytes(KEY_BYTES).toString('base64url')}`;
+  return { key, prefix: key.slice(0, PREFIX_LENGTH), hash: hashApiKey(key) };
+}
+
+/** The key has 256 random bits, so that a plain hash cannot be guessed backwards. */
+export function hashApiKey(key: string): Uint8Array<ArrayBuffer> {
+  return new Uint8Array(createHash('sha256').update(key).digest());
+}

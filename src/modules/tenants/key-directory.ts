@@ -1,0 +1,44 @@
+import { Injectable } from '@nestjs/common';
+import { hashApiKey } from './api-key.js';
+import { ApiKeysStore, type KeyHolder } from './api-keys.store.js';
+
+/** Below the 5 s within which a revocation must act on every replica (contract, section 3). */
+const CACHE_MS = 3_000;
+const MAX_ENTRIES = 10_000;
+
+interface Entry {
+  holder: Promise<KeyHolder | null>;
+  readAtMs: number;
+}
+
+/** Looks keys up, once in three seconds each. Concurrent requests with one key share the look-up. */
+@Injectable()
+export class KeyDirectory {
+  private readonly entries = new Map<string, Entry>();
+
+  constructor(private readonly keys: ApiKeysStore) {}
+
+  /** Null for a key that is unknown, expired or revoked. */
+  async find(key: string): Promise<KeyHolder | null> {
+    const hash = hashApiKey(key);
+    const holder = await this.cached(Buffer.from(hash).toString('base64'), hash);
+    return holder?.expiresAt && holder.expiresAt.getTime() <= Date.now() ? null : holder;
+  }
+
+  /** Forgets everything: what was just changed here acts here at once. */
+  clear(): void {
+    this.entries.clear();
+  }
+
+  private cached(id: string, hash: Uint8Array<ArrayBuffer>): Promise<KeyHolder | null> {
+    const entry = this.entries.get(id);
+    if (entry && performance.now() - entry.readAtMs < CACHE_MS) return entry.holder;
+    this.entries.delete(id);
+    const oldest = this.entries.size >= MAX_ENTRIES ? this.entries.keys().next().value : undefined;
+    if (oldest !== undefined) this.entries.delete(oldest);
+    const holder = this.keys.findHolderAnyTenant(hash);
+    this.entries.set(id, { holder, readAtMs: performance.now() });
+    holder.catch(() => this.entries.delete(id));
+    return holder;
+  }
+}

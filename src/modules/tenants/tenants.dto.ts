@@ -1,0 +1,201 @@
+import { ApiProperty } from '@nestjs/swagger';
+import {
+  CheckedListField,
+  CheckedJsonField,
+  CheckedStringField,
+  EnumField,
+  EnumListField,
+  IntegerField,
+  ObjectField,
+  StringField,
+} from '../../common/validation/fields.js';
+import { SCOPES, type Scope } from './api-key.js';
+import { TOKEN_PATTERN } from './tenant-token.js';
+import type { TenantStatus, TokenStatus } from './tenants.store.js';
+
+const MAX_INT = 2_147_483_647;
+const HOST_PATTERN = /^(\*\.)?([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)*[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/;
+
+function checkCredits(value: unknown): string | null {
+  const text = typeof value === 'number' ? String(value) : value;
+  return typeof text === 'string' && /^\d{1,10}(\.\d{1,4})?$/.test(text)
+    ? null
+    : 'must be Credits with at most four decimals, not negative';
+}
+
+function checkToken(token: string): string | null {
+  return TOKEN_PATTERN.test(token) ? null : 'must be visible ASCII characters without spaces';
+}
+
+function checkHost(host: string): string | null {
+  return host.length <= 253 && HOST_PATTERN.test(host) ? null : 'must hold host names in lower case, or *.suffix';
+}
+
+/** Limits of a tenant. A limit that is omitted or null does not limit. */
+export class TenantLimitsDto {
+  @IntegerField({ description: 'Jobs under way at once.', min: 0, max: MAX_INT, nullable: true, example: 50 })
+  max_active_jobs?: number | null;
+
+  @IntegerField({ description: 'Requests a minute.', min: 0, max: MAX_INT, nullable: true, example: 600 })
+  requests_per_minute?: number | null;
+
+  @CheckedJsonField(
+    {
+      description: 'Credits a calendar month (UTC), a number or a decimal string.',
+      nullable: true,
+      example: '1000.0000',
+    },
+    { oneOf: [{ type: 'string' }, { type: 'number' }] },
+    checkCredits,
+  )
+  monthly_credits?: string | number | null;
+}
+
+class TenantSettingsDto {
+  @ObjectField(TenantLimitsDto, { description: 'Limits; what is omitted or null does not limit.', nullable: true })
+  limits?: TenantLimitsDto | null;
+
+  @CheckedListField(
+    {
+      description:
+        'Exact host names or `*.suffix`. When not empty, callbacks go only there. It never opens an address range.',
+      maxItems: 100,
+      example: ['hooks.example.com', '*.internal.example.com'],
+    },
+    checkHost,
+  )
+  callback_allowed_hosts?: string[];
+}
+
+const NAME = { description: 'Name of the team.', minLength: 1, maxLength: 200, example: 'video-team' };
+const TOKEN = {
+  description: "The tenant's TensorPix API token. Stored encrypted, never returned.",
+  minLength: 1,
+  maxLength: 256,
+};
+
+/** Body of `POST /v1/tenants`. */
+export class CreateTenantDto extends TenantSettingsDto {
+  @StringField({ ...NAME, required: true })
+  name!: string;
+
+  @CheckedStringField({ ...TOKEN, required: true, example: '0123456789abcdef0123456789abcdef01234567' }, checkToken)
+  tensorpix_token!: string;
+}
+
+/** Body of `PATCH /v1/tenants/{id}`: what is given changes. */
+export class UpdateTenantDto extends TenantSettingsDto {
+  @StringField(NAME)
+  name?: string;
+
+  @CheckedStringField(TOKEN, checkToken)
+  tensorpix_token?: string;
+
+  @EnumField(['active', 'suspended'], {
+    description: 'Suspended: its keys get 403, nothing new is sent, jobs under way are followed and called back.',
+  })
+  status?: TenantStatus;
+}
+
+/** Query of `POST /v1/tenants`. */
+export class CreateTenantQuery {
+  @EnumField(['true', 'false'], { description: "`false` skips the check against TensorPix's balance endpoint." })
+  verify?: 'true' | 'false';
+}
+
+/** Query of the lists. */
+export class PageQuery {
+  @IntegerField({ description: 'Rows a page.', min: 1, max: 100, example: 20 })
+  limit?: number;
+
+  @StringField({ description: '`next_cursor` of the page before.', maxLength: 200 })
+  cursor?: string;
+}
+
+function checkFuture(text: string): string | null {
+  const rfc3339 = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)$/.test(text);
+  if (!rfc3339 || Number.isNaN(Date.parse(text))) return 'must be an RFC 3339 time such as 2027-01-31T12:00:00Z';
+  return Date.parse(text) > Date.now() ? null : 'must be in the future';
+}
+
+/** Body of `POST /v1/tenants/{id}/api-keys`. */
+export class CreateApiKeyDto {
+  @StringField({
+    description: 'What the key is for.',
+    minLength: 1,
+    maxLength: 200,
+    required: true,
+    example: 'ingest service',
+  })
+  name!: string;
+
+  @EnumListField(SCOPES, {
+    description: 'What the key may do; omitted: everything.',
+    minItems: 1,
+    maxItems: SCOPES.length,
+    nullable: true,
+  })
+  scopes?: Scope[] | null;
+
+  @CheckedStringField(
+    {
+      description: 'When the key stops working; omitted: never.',
+      maxLength: 40,
+      nullable: true,
+      format: 'date-time',
+      example: '2027-12-31T00:00:00Z',
+    },
+    checkFuture,
+  )
+  expires_at?: string | null;
+}
+
+class TokenResource {
+  @ApiProperty({ example: '4567' }) last4!: string;
+  @ApiProperty({ enum: ['unknown', 'valid', 'rejected'] }) status!: TokenStatus;
+}
+
+class LimitsResource {
+  @ApiProperty({ type: Number, nullable: true }) max_active_jobs!: number | null;
+  @ApiProperty({ type: Number, nullable: true }) requests_per_minute!: number | null;
+  @ApiProperty({ type: String, nullable: true, example: '1000.0000' }) monthly_credits!: string | null;
+}
+
+/** A tenant (contract, section 3). */
+export class TenantResource {
+  @ApiProperty({ format: 'uuid' }) id!: string;
+  @ApiProperty({ enum: ['tenant'] }) object!: 'tenant';
+  @ApiProperty({ example: 'video-team' }) name!: string;
+  @ApiProperty({ enum: ['active', 'suspended'] }) status!: TenantStatus;
+  @ApiProperty() tensorpix_token!: TokenResource;
+  @ApiProperty() limits!: LimitsResource;
+  @ApiProperty({ type: [String] }) callback_allowed_hosts!: string[];
+  @ApiProperty({ format: 'date-time' }) created_at!: string;
+  @ApiProperty({ format: 'date-time' }) updated_at!: string;
+}
+
+export class TenantPage {
+  @ApiProperty({ type: [TenantResource] }) data!: TenantResource[];
+  @ApiProperty({ type: String, nullable: true }) next_cursor!: string | null;
+}
+
+/** A tenant key without the key. */
+export class ApiKeyResource {
+  @ApiProperty({ format: 'uuid' }) id!: string;
+  @ApiProperty({ enum: ['api_key'] }) object!: 'api_key';
+  @ApiProperty({ example: 'ingest service' }) name!: string;
+  @ApiProperty({ example: 'tpg_Ab3dEf6h' }) prefix!: string;
+  @ApiProperty({ type: [String], enum: [...SCOPES] }) scopes!: Scope[];
+  @ApiProperty({ type: String, format: 'date-time', nullable: true }) expires_at!: string | null;
+  @ApiProperty({ format: 'date-time' }) created_at!: string;
+}
+
+/** The answer that shows a key, once. */
+export class CreatedApiKeyResource extends ApiKeyResource {
+  @ApiProperty({ description: 'Shown here and never again.', example: 'tpg_…' }) key!: string;
+}
+
+export class ApiKeyPage {
+  @ApiProperty({ type: [ApiKeyResource] }) data!: ApiKeyResource[];
+  @ApiProperty({ type: String, nullable: true }) next_cursor!: string | null;
+}

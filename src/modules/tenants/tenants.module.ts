@@ -1,0 +1,25 @@
+import { Module } from '@nestjs/common';
+import { APP_GUARD } from '@nestjs/core';
+import { TensorpixModule } from '../tensorpix/tensorpix.module.js';
+import { ApiKeysStore } from './api-keys.store.js';
+import { AuthGuard } from './auth.guard.js';
+import { KeyDirectory } from './key-directory.js';
+import { TenantTokens } from './tenant-tokens.js';
+import { TenantsController } from './tenants.controller.js';
+import { TenantsService } from './tenants.service.js';
+import { TenantsStore } from './tenants.store.js';
+
+@Module({
+  imports: [TensorpixModule],
+  controllers: [TenantsController],
+  providers: [
+    TenantsStore,
+    ApiKeysStore,
+    KeyDirectory,
+    TenantTokens,
+    TenantsService,
+    { provide: APP_GUARD, useClass: AuthGuard },
+  ],
+  exports: [TenantTokens],
+})
+export class TenantsModule {}

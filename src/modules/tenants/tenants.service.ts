@@ -1,0 +1,218 @@
+import { Injectable } from '@nestjs/common';
+import { v7 as uuidv7 } from 'uuid';
+import { Keyring } from '../../common/crypto/keyring.js';
+import { Problem } from '../../common/errors/problem.js';
+import { Cursors, type Page } from '../../common/http/cursor.js';
+import { TensorpixClient } from '../tensorpix/tensorpix.client.js';
+import { newApiKey, SCOPES } from './api-key.js';
+import { ApiKeysStore, type ApiKeyRecord } from './api-keys.store.js';
+import { KeyDirectory } from './key-directory.js';
+import { tokenFingerprint, tokenPlace } from './tenant-token.js';
+import type {
+  ApiKeyResource,
+  CreateApiKeyDto,
+  CreatedApiKeyResource,
+  CreateTenantDto,
+  PageQuery,
+  TenantLimitsDto,
+  TenantResource,
+  UpdateTenantDto,
+} from './tenants.dto.js';
+import {
+  TenantsStore,
+  type TenantLimits,
+  type TenantRecord,
+  type TokenColumns,
+  type TokenStatus,
+} from './tenants.store.js';
+
+const DEFAULT_PAGE = 20;
+
+/** Tenants and their keys (contract, section 3). */
+@Injectable()
+export class TenantsService {
+  constructor(
+    private readonly tenants: TenantsStore,
+    private readonly apiKeys: ApiKeysStore,
+    private readonly directory: KeyDirectory,
+    private readonly keyring: Keyring,
+    private readonly tensorpix: TensorpixClient,
+    private readonly cursors: Cursors,
+  ) {}
+
+  /** @throws Problem 400 on `tensorpix_token` when TensorPix refuses it */
+  async create(dto: CreateTenantDto, verify: boolean): Promise<TenantResource> {
+    const id = uuidv7();
+    const status = verify ? await this.probe(dto.tensorpix_token) : 'unknown';
+    const fingerprint = tokenFingerprint(dto.tensorpix_token);
+    const accountId = await this.tenants.saveAccount(fingerprint, null);
+    const token = this.tokenColumns(id, dto.tensorpix_token, accountId, status);
+    const limits = { maxActiveJobs: null, requestsPerMinute: null, monthlyCredits: null, ...limitsFrom(dto.limits) };
+    const tenant = { id, name: dto.name, limits, callbackAllowedHosts: dto.callback_allowed_hosts ?? [], token };
+    return toResource(await this.tenants.insert(tenant));
+  }
+
+  async get(id: string): Promise<TenantResource> {
+    return toResource(found(await this.tenants.find(id)));
+  }
+
+  async list({ limit = DEFAULT_PAGE, cursor }: PageQuery): Promise<Page<TenantResource>> {
+    const rows = await this.tenants.findPage(limit + 1, this.cursors.decode('tenants', cursor));
+    return this.cursors.page('tenants', rows, limit, toResource);
+  }
+
+  /** @throws Problem 400 (token refused), 404, 409 (token of another account while jobs are under way) */
+  async update(id: string, dto: UpdateTenantDto): Promise<TenantResource> {
+    const tenant = found(await this.tenants.find(id));
+    const token = dto.tensorpix_token === undefined ? undefined : await this.replacement(tenant, dto.tensorpix_token);
+    const changed = await this.tenants.update(id, {
+      name: dto.name,
+      status: dto.status,
+      limits:
+        dto.limits === null
+          ? { maxActiveJobs: null, requestsPerMinute: null, monthlyCredits: null }
+          : limitsFrom(dto.limits),
+      callbackAllowedHosts: dto.callback_allowed_hosts,
+      token,
+    });
+    this.directory.clear();
+    return toResource(found(changed));
+  }
+
+  /** @throws Problem 404, 409 while jobs are under way */
+  async delete(id: string): Promise<void> {
+    const deleted = await this.tenants.markDeleted(id);
+    if (deleted === null) throw Problem.notFound('The tenant');
+    if (!deleted) throw new Problem('invalid_state', 'This tenant has jobs under way.');
+    this.directory.clear();
+  }
+
+  async createApiKey(tenantId: string, dto: CreateApiKeyDto): Promise<CreatedApiKeyResource> {
+    found(await this.tenants.find(tenantId));
+    const key = newApiKey();
+    const expiresAt = dto.expires_at ? new Date(dto.expires_at) : null;
+    const record = await this.apiKeys.insert(tenantId, key, {
+      name: dto.name,
+      scopes: dto.scopes ?? [...SCOPES],
+      expiresAt,
+    });
+    return { ...toKeyResource(record), key: key.key };
+  }
+
+  async listApiKeys(tenantId: string, { limit = DEFAULT_PAGE, cursor }: PageQuery): Promise<Page<ApiKeyResource>> {
+    found(await this.tenants.find(tenantId));
+    const list = `api-keys/${tenantId}`;
+    const rows = await this.apiKeys.findPage(tenantId, limit + 1, this.cursors.decode(list, cursor));
+    return this.cursors.page(list, rows, limit, toKeyResource);
+  }
+
+  async revokeApiKey(tenantId: string, keyId: string): Promise<void> {
+    if (!(await this.apiKeys.markRevoked(tenantId, keyId))) throw Problem.notFound('The key');
+    this.directory.clear();
+  }
+
+  /** Asks TensorPix for the balance: the cheapest call that needs a token. */
+  private async probe(token: string): Promise<TokenStatus> {
+    const balance = await this.tensorpix.getBalance(token);
+    if (balance.kind === 'ok') return 'valid';
+    const refused = balance.kind === 'refused' && ['token_rejected', 'forbidden'].includes(balance.refusal.reason);
+    if (refused) throw Problem.invalid({ tensorpix_token: ['is refused by TensorPix'] });
+    return 'unknown';
+  }
+
+  /**
+   * A token in place of another. While jobs are under way it must see their account: the same token fingerprint, or
+   * TensorPix showing it one of those jobs, proves that.
+   */
+  private async replacement(tenant: TenantRecord, token: string): Promise<TokenColumns> {
+    const status = await this.probe(token);
+    const fingerprint = tokenFingerprint(token);
+    const known = await this.tenants.findAccountId(fingerprint);
+    const underWay = await this.tenants.findUnderWay(tenant.id);
+    let accountId = known;
+    if (underWay.tensorpixId !== null && known !== tenant.accountId) {
+      if (known !== null) throw anotherAccount();
+      await this.mustSee(token, underWay.tensorpixId);
+      accountId = tenant.accountId;
+    } else if (underWay.outcomeUnknown && known !== tenant.accountId) {
+      throw new Problem(
+        'invalid_state',
+        'The outcome of a call with the present token is still unknown; the token can be replaced afterwards.',
+      );
+    }
+    return this.tokenColumns(tenant.id, token, await this.tenants.saveAccount(fingerprint, accountId), status);
+  }
+
+  private async mustSee(token: string, tensorpixId: number): Promise<void> {
+    const look = await this.tensorpix.getJob(token, tensorpixId);
+    if (look.kind === 'ok') return;
+    if (look.kind === 'refused' && look.refusal.reason === 'not_found') {
+      const history = await this.tensorpix.getHistoryJob(token, tensorpixId);
+      if (history.kind === 'ok') return;
+      if (history.kind === 'refused' && history.refusal.reason === 'not_found') throw anotherAccount();
+    }
+    throw new Problem('unavailable', 'TensorPix could not tell whether the new token belongs to the same account.', {
+      retryAfterSeconds: 30,
+    });
+  }
+
+  private tokenColumns(tenantId: string, token: string, accountId: string, status: TokenStatus): TokenColumns {
+    return {
+      accountId,
+      ciphertext: this.keyring.encrypt(token, tokenPlace(tenantId)),
+      last4: token.length >= 8 ? token.slice(-4) : '',
+      status,
+    };
+  }
+}
+
+function anotherAccount(): Problem {
+  return new Problem('invalid_state', 'The new token belongs to another TensorPix account than the jobs under way.');
+}
+
+function found(tenant: TenantRecord | null): TenantRecord {
+  if (!tenant) throw Problem.notFound('The tenant');
+  return tenant;
+}
+
+/** Only what was given. */
+function limitsFrom(dto: TenantLimitsDto | null | undefined): Partial<TenantLimits> {
+  if (!dto) return {};
+  return {
+    ...(dto.max_active_jobs !== undefined && { maxActiveJobs: dto.max_active_jobs }),
+    ...(dto.requests_per_minute !== undefined && { requestsPerMinute: dto.requests_per_minute }),
+    ...(dto.monthly_credits !== undefined && {
+      monthlyCredits: dto.monthly_credits === null ? null : String(dto.monthly_credits),
+    }),
+  };
+}
+
+function toResource(tenant: TenantRecord): TenantResource {
+  return {
+    id: tenant.id,
+    object: 'tenant',
+    name: tenant.name,
+    status: tenant.status,
+    tensorpix_token: { last4: tenant.tokenLast4, status: tenant.tokenStatus },
+    limits: {
+      max_active_jobs: tenant.limits.maxActiveJobs,
+      requests_per_minute: tenant.limits.requestsPerMinute,
+      monthly_credits: tenant.limits.monthlyCredits,
+    },
+    callback_allowed_hosts: tenant.callbackAllowedHosts,
+    created_at: tenant.createdAt.toISOString(),
+    updated_at: tenant.updatedAt.toISOString(),
+  };
+}
+
+function toKeyResource(key: ApiKeyRecord): ApiKeyResource {
+  return {
+    id: key.id,
+    object: 'api_key',
+    name: key.name,
+    prefix: key.prefix,
+    scopes: key.scopes,
+    expires_at: key.expiresAt?.toISOString() ?? null,
+    created_at: key.createdAt.toISOString(),
+  };
+}

@@ -1,0 +1,151 @@
+/**
+ * TensorPix's answers, read tolerantly: a field that is missing or of a strange type is null, an unknown status is
+ * null (which means "has not ended"), and only an answer without what it was asked for is unusable (null).
+ */
+
+/** `status` of a job: 0 in queue, 1 processing, 2 finished, -1 failed, -2 canceled. */
+export type UpstreamStatus = 'queued' | 'processing' | 'finished' | 'failed' | 'canceled';
+
+const STATUS_BY_NUMBER: Record<string, UpstreamStatus> = {
+  '0': 'queued',
+  '1': 'processing',
+  '2': 'finished',
+  '-1': 'failed',
+  '-2': 'canceled',
+};
+
+/** The history spells the status; the words are not published, so every likely one is known here. */
+const STATUS_BY_WORD: Record<string, UpstreamStatus> = {
+  'in queue': 'queued',
+  queued: 'queued',
+  pending: 'queued',
+  processing: 'processing',
+  started: 'processing',
+  finished: 'finished',
+  completed: 'finished',
+  done: 'finished',
+  success: 'finished',
+  failed: 'failed',
+  error: 'failed',
+  failure: 'failed',
+  canceled: 'canceled',
+  cancelled: 'canceled',
+};
+
+/** Result of an enhancement, ready to be fetched while its URL lasts. */
+export interface UpstreamVideo {
+  id: number;
+  url: string;
+  width: number | null;
+  height: number | null;
+  sizeBytes: number | null;
+  thumbnailUrl: string | null;
+}
+
+/** A job as TensorPix shows it at one moment. */
+export interface UpstreamJob {
+  id: number;
+  status: UpstreamStatus | null;
+  /** 0 to 1 */
+  progress: number | null;
+  etaSeconds: number | null;
+  /** Decimal text; TensorPix names it `cost_usd` and means Credits. */
+  costCredits: string | null;
+  /** Null until finished, and for a moment afterwards. */
+  output: UpstreamVideo | null;
+}
+
+export interface UpstreamJobPage {
+  count: number;
+  hasNext: boolean;
+  jobs: UpstreamJob[];
+}
+
+export interface CreatedJob {
+  id: number;
+  status: UpstreamStatus;
+  costCredits: string | null;
+}
+
+export interface EnhancedImage {
+  id: string;
+  url: string;
+}
+
+export function readCreatedJob(json: unknown): CreatedJob | null {
+  const { id, status, cost_usd } = record(json);
+  if (!isId(id)) return null;
+  return { id, status: readStatus(status) ?? 'queued', costCredits: readCredits(cost_usd) };
+}
+
+export function readJob(json: unknown): UpstreamJob | null {
+  const job = record(json);
+  if (!isId(job.id)) return null;
+  return {
+    id: job.id,
+    status: readStatus(job.status),
+    progress: readNumber(job.processing_progress, 0, 1),
+    etaSeconds: readNumber(job.eta_s, 0, 30 * 86_400),
+    costCredits: readCredits(job.cost_usd),
+    output: readVideo(job.output_video),
+  };
+}
+
+export function readJobPage(json: unknown): UpstreamJobPage | null {
+  const { count, next, results } = record(json);
+  if (!Array.isArray(results)) return null;
+  const jobs = results.map(readJob).filter((job) => job !== null);
+  return { count: typeof count === 'number' ? count : jobs.length, hasNext: typeof next === 'string', jobs };
+}
+
+export function readEnhancedImage(json: unknown): EnhancedImage | null {
+  const { enhanced_img_id, enhanced_url } = record(json);
+  const id = typeof enhanced_img_id === 'number' ? String(enhanced_img_id) : enhanced_img_id;
+  if (typeof id !== 'string' || id === '' || id.length > 200 || !isUrl(enhanced_url)) return null;
+  return { id, url: enhanced_url };
+}
+
+/** Credits left, as decimal text. */
+export function readBalance(json: unknown): string | null {
+  return readCredits(record(json).balance_usd);
+}
+
+export function readStatus(value: unknown): UpstreamStatus | null {
+  if (typeof value !== 'number' && typeof value !== 'string') return null;
+  return STATUS_BY_NUMBER[String(value)] ?? STATUS_BY_WORD[String(value).toLowerCase()] ?? null;
+}
+
+function readVideo(value: unknown): UpstreamVideo | null {
+  const video = record(value);
+  if (!isId(video.id) || !isUrl(video.file)) return null;
+  return {
+    id: video.id,
+    url: video.file,
+    width: readNumber(video.width, 0, 1e6),
+    height: readNumber(video.height, 0, 1e6),
+    sizeBytes: readNumber(video.size, 0, Number.MAX_SAFE_INTEGER),
+    thumbnailUrl: isUrl(video.thumbnail) ? video.thumbnail : null,
+  };
+}
+
+/** At most ten digits before and four after the point, as the column has them. */
+function readCredits(value: unknown): string | null {
+  const text = typeof value === 'number' ? value.toFixed(4) : value;
+  return typeof text === 'string' && /^-?\d{1,10}(\.\d{0,4}0*)?$/.test(text) ? Number(text).toFixed(4) : null;
+}
+
+function readNumber(value: unknown, min: number, max: number): number | null {
+  return typeof value === 'number' && Number.isFinite(value) ? Math.min(max, Math.max(min, value)) : null;
+}
+
+function isId(value: unknown): value is number {
+  return typeof value === 'number' && Number.isSafeInteger(value) && value > 0;
+}
+
+function isUrl(value: unknown): value is string {
+  return typeof value === 'string' && value.length <= 8192 && /^https?:\/\//i.test(value) && URL.canParse(value);
+}
+
+function record(value: unknown): Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as Record<string, unknown>) : {};
+}

@@ -1,0 +1,166 @@
+import type { FieldErrors } from '../../common/errors/problem.js';
+import { redactText } from '../../common/logging/redact.js';
+import type { TransportError } from './pool.adapter.js';
+
+/** Why TensorPix said no. Nothing was done and nothing was charged. */
+export type RefusalReason =
+  | 'invalid'
+  | 'insufficient_credits'
+  | 'storage_full'
+  | 'token_rejected'
+  | 'forbidden'
+  | 'not_found'
+  | 'conflict'
+  | 'rate_limited'
+  | 'other';
+
+export interface Refusal {
+  reason: RefusalReason;
+  status: number;
+  /** TensorPix's own words, without secrets, at most 500 characters. */
+  detail: string;
+  errors: FieldErrors;
+  nonFieldErrors: string[];
+  /** How long TensorPix asked to wait; null when it did not say. */
+  retryAfterMs: number | null;
+}
+
+export type UnknownReason = 'timeout' | 'connection_lost' | 'server_error' | 'unusable_answer';
+
+/**
+ * What a call came to. The classes decide about money:
+ * `ok` and `refused` are facts, `not_sent` may be repeated, `unknown` may have had its effect.
+ */
+export type CallOutcome<T> =
+  | { kind: 'ok'; value: T }
+  | { kind: 'refused'; refusal: Refusal }
+  | { kind: 'not_sent'; reason: 'timeout' | 'unreachable' }
+  | { kind: 'unknown'; reason: UnknownReason; status: number | null; retryAfterMs: number | null };
+
+/** An answer as it came over the wire. */
+export interface WireAnswer {
+  status: number;
+  retryAfter: string | undefined;
+  body: string;
+}
+
+const MAX_DETAIL_LENGTH = 500;
+const MAX_RETRY_AFTER_MS = 3_600_000;
+
+/** Statuses with one meaning. 400 needs its text, and everything from 500 on says nothing about what was done. */
+const REFUSAL_BY_STATUS: Record<number, RefusalReason> = {
+  401: 'token_rejected',
+  402: 'insufficient_credits',
+  403: 'forbidden',
+  404: 'not_found',
+  409: 'conflict',
+  429: 'rate_limited',
+};
+
+/**
+ * How TensorPix's 400s about the account read. Its schema says 402 for missing credits and its credits page says "400
+ * and an appropriate message", so the wording decides; first match wins.
+ */
+const WORDINGS_OF_400: [RegExp, RefusalReason][] = [
+  [
+    /\bstorage\b.{0,60}\b(full|limit|exceed\w*|left|enough|space|quota)\b|\b(not enough|insufficient|no)\b.{0,30}\bstorage\b/i,
+    'storage_full',
+  ],
+  [
+    /\b(not enough|insufficient|no|too few|out of|lack\w*|low)\b.{0,40}\b(credits?|balance|funds)\b/i,
+    'insufficient_credits',
+  ],
+  [
+    /\b(credits?|balance|funds)\b.{0,40}\b(insufficient|not enough|too low|exhausted|exceeded|needed|required|run out)\b/i,
+    'insufficient_credits',
+  ],
+];
+
+/** Classifies an answer whose 2xx body `parse` can turn into a value; null from it means unusable. */
+export function classifyAnswer<T>(answer: WireAnswer, parse: (json: unknown) => T | null): CallOutcome<T> {
+  const json = parseJson(answer.body);
+  if (answer.status >= 200 && answer.status < 300) {
+    const value = answer.status === 204 ? parse(null) : parse(json);
+    if (value !== null) return { kind: 'ok', value };
+    return unknown('unusable_answer', answer);
+  }
+  if (answer.status < 400 || answer.status >= 500) {
+    return unknown(answer.status >= 500 ? 'server_error' : 'unusable_answer', answer);
+  }
+  return { kind: 'refused', refusal: readRefusal(answer, json) };
+}
+
+/** Classifies a call that got no complete answer. */
+export function classifyFailure(error: TransportError): CallOutcome<never> {
+  if (!error.sent) return { kind: 'not_sent', reason: error.reason === 'timeout' ? 'timeout' : 'unreachable' };
+  const reasons = { timeout: 'timeout', connection: 'connection_lost', answer_too_large: 'unusable_answer' } as const;
+  return { kind: 'unknown', reason: reasons[error.reason], status: null, retryAfterMs: null };
+}
+
+function unknown(reason: UnknownReason, answer: WireAnswer): CallOutcome<never> {
+  return { kind: 'unknown', reason, status: answer.status, retryAfterMs: retryAfterMs(answer.retryAfter, '') };
+}
+
+function readRefusal(answer: WireAnswer, json: unknown): Refusal {
+  const { errors, nonFieldErrors, detail } = readErrorBody(json);
+  const all = [detail ?? '', ...nonFieldErrors, ...Object.values(errors).flat()].join(' ');
+  const reason = answer.status === 400 ? reasonOf400(all) : (REFUSAL_BY_STATUS[answer.status] ?? 'other');
+  const text = detail ?? nonFieldErrors[0] ?? Object.entries(errors).map(([name, [first]]) => `${name}: ${first}`)[0];
+  return {
+    reason,
+    status: answer.status,
+    detail: text ?? `TensorPix answered ${answer.status}.`,
+    errors,
+    nonFieldErrors,
+    retryAfterMs: answer.status === 429 ? retryAfterMs(answer.retryAfter, all) : null,
+  };
+}
+
+function reasonOf400(text: string): RefusalReason {
+  return WORDINGS_OF_400.find(([pattern]) => pattern.test(text))?.[1] ?? 'invalid';
+}
+
+/** `{errors, non_field_errors}`, `{detail}` and the plain `{"field":["…"]}` of Django REST framework. */
+function readErrorBody(json: unknown): { errors: FieldErrors; nonFieldErrors: string[]; detail: string | null } {
+  if (typeof json !== 'object' || json === null || Array.isArray(json)) {
+    return { errors: {}, nonFieldErrors: [], detail: null };
+  }
+  const { errors, non_field_errors, detail, ...rest } = json as Record<string, unknown>;
+  const fields = typeof errors === 'object' && errors !== null ? errors : rest;
+  const entries = Object.entries(fields).map(([name, value]) => [name, messages(value)] as const);
+  return {
+    errors: Object.fromEntries(entries.filter(([, texts]) => texts.length > 0)),
+    nonFieldErrors: messages(non_field_errors),
+    detail: typeof detail === 'string' ? cleanText(detail) : null,
+  };
+}
+
+function messages(value: unknown): string[] {
+  return [value]
+    .flat()
+    .filter((item) => typeof item === 'string')
+    .slice(0, 20)
+    .map(cleanText);
+}
+
+/** Upstream text as it may be stored and shown: no secrets, no NUL, bounded. */
+function cleanText(text: string): string {
+  return redactText(text.replaceAll('\0', '').replace(/\p{Surrogate}/gu, '\uFFFD')).slice(0, MAX_DETAIL_LENGTH);
+}
+
+/** Header in seconds or as a date, then DRF's "Expected available in N seconds."; at most an hour. */
+export function retryAfterMs(header: string | undefined, text: string, nowMs: number = Date.now()): number | null {
+  const seconds =
+    /^\s*(\d{1,9})\s*$/.exec(header ?? '')?.[1] ?? /available in (\d{1,9}(?:\.\d+)?) seconds?/i.exec(text)?.[1];
+  if (seconds !== undefined) return Math.min(MAX_RETRY_AFTER_MS, Math.ceil(Number(seconds) * 1000));
+  const dateMs = header ? Date.parse(header) : Number.NaN;
+  return Number.isNaN(dateMs) ? null : Math.min(MAX_RETRY_AFTER_MS, Math.max(0, dateMs - nowMs));
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}

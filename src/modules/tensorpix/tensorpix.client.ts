@@ -1,0 +1,168 @@
+import { Inject, Injectable, type OnModuleDestroy } from '@nestjs/common';
+import axios, { type AxiosInstance } from 'axios';
+import { Pool } from 'undici';
+import { CONFIG, type Config } from '../../common/config/config.js';
+import { Metrics } from '../../common/metrics.js';
+import {
+  readBalance,
+  readCreatedJob,
+  readEnhancedImage,
+  readJob,
+  readJobPage,
+  type CreatedJob,
+  type EnhancedImage,
+  type UpstreamJob,
+  type UpstreamJobPage,
+} from './answers.js';
+import { classifyAnswer, classifyFailure, type CallOutcome } from './call-outcome.js';
+import { poolAdapter, TransportError } from './pool.adapter.js';
+
+/** Calls take seconds, so that many are under way at once. Beyond this they wait, within their wall clock. */
+const CONNECTIONS = 256;
+const CONNECT_TIMEOUT_MS = 10_000;
+
+interface Call<T> {
+  operation: string;
+  method: 'GET' | 'POST' | 'DELETE';
+  path: string;
+  /** Plain text of the tenant's token: in memory for this call only. */
+  token: string;
+  body?: unknown;
+  parse: (json: unknown) => T | null;
+}
+
+/**
+ * TensorPix over HTTP (its documents, API 1.1.0). Every method makes exactly one call, never throws for what TensorPix
+ * or the network does, and repeats nothing. The token goes to the configured origin only.
+ */
+@Injectable()
+export class TensorpixClient implements OnModuleDestroy {
+  private readonly pool: Pool;
+  private readonly http: AxiosInstance;
+
+  constructor(
+    @Inject(CONFIG) config: Config,
+    private readonly metrics: Metrics,
+  ) {
+    this.pool = new Pool(config.tensorpixBaseUrl, {
+      connections: CONNECTIONS,
+      pipelining: 1,
+      connect: { timeout: Math.min(CONNECT_TIMEOUT_MS, config.tensorpixTimeoutMs) },
+      headersTimeout: 0,
+      bodyTimeout: 0,
+    });
+    this.http = axios.create({
+      adapter: poolAdapter(this.pool),
+      timeout: config.tensorpixTimeoutMs,
+      validateStatus: () => true,
+      transformRequest: [(data: unknown) => data],
+      transformResponse: [(data: unknown) => data],
+      headers: { common: { accept: 'application/json', 'user-agent': 'tensorpix-gateway' } },
+    });
+  }
+
+  /** `POST /api/jobs/from-url/`: starts a job, which is charged. */
+  enhanceVideo(token: string, input: object): Promise<CallOutcome<CreatedJob>> {
+    return this.call({
+      operation: 'enhance_video',
+      method: 'POST',
+      path: '/api/jobs/from-url/',
+      token,
+      body: input,
+      parse: readCreatedJob,
+    });
+  }
+
+  /** `POST /api/images/enhance/from-url/`: synchronous; charged unless watermarked. */
+  enhanceImage(token: string, input: object): Promise<CallOutcome<EnhancedImage>> {
+    return this.call({
+      operation: 'enhance_image',
+      method: 'POST',
+      path: '/api/images/enhance/from-url/',
+      token,
+      body: input,
+      parse: readEnhancedImage,
+    });
+  }
+
+  /** `GET /api/jobs/`: one page, `limit` and `offset` in jobs. */
+  listJobs(token: string, limit: number, offset: number): Promise<CallOutcome<UpstreamJobPage>> {
+    return this.call({
+      operation: 'list_jobs',
+      method: 'GET',
+      path: `/api/jobs/?limit=${limit}&offset=${offset}`,
+      token,
+      parse: readJobPage,
+    });
+  }
+
+  /** `GET /api/jobs/{id}/` */
+  getJob(token: string, id: number): Promise<CallOutcome<UpstreamJob>> {
+    return this.call({ operation: 'get_job', method: 'GET', path: `/api/jobs/${id}/`, token, parse: readJob });
+  }
+
+  /** `GET /api/jobs/history/{id}/`: where an ended job may have gone; its status is a word there. */
+  getHistoryJob(token: string, id: number): Promise<CallOutcome<UpstreamJob>> {
+    return this.call({
+      operation: 'get_history_job',
+      method: 'GET',
+      path: `/api/jobs/history/${id}/`,
+      token,
+      parse: readJob,
+    });
+  }
+
+  /** `DELETE /api/jobs/{id}/`: cancels. */
+  cancelJob(token: string, id: number): Promise<CallOutcome<true>> {
+    return this.call({ operation: 'cancel_job', method: 'DELETE', path: `/api/jobs/${id}/`, token, parse: () => true });
+  }
+
+  /** `GET /api/accounts/profile/balance/`: Credits left, as decimal text. */
+  getBalance(token: string): Promise<CallOutcome<string>> {
+    return this.call({
+      operation: 'get_balance',
+      method: 'GET',
+      path: '/api/accounts/profile/balance/',
+      token,
+      parse: readBalance,
+    });
+  }
+
+  async onModuleDestroy(): Promise<void> {
+    await this.pool.destroy();
+  }
+
+  private async call<T>(call: Call<T>): Promise<CallOutcome<T>> {
+    const startMs = performance.now();
+    const outcome = await this.exchange(call);
+    const label = outcome.kind === 'refused' ? outcome.refusal.reason : outcome.kind;
+    this.metrics.upstreamCalls.observe(
+      { operation: call.operation, outcome: label },
+      (performance.now() - startMs) / 1000,
+    );
+    return outcome;
+  }
+
+  private async exchange<T>({ method, path, token, body, parse }: Call<T>): Promise<CallOutcome<T>> {
+    try {
+      const response = await this.http.request<string>({
+        method,
+        url: path,
+        headers: { authorization: `Token ${token}`, ...(body !== undefined && { 'content-type': 'application/json' }) },
+        ...(body !== undefined && { data: JSON.stringify(body) }),
+      });
+      const retryAfter: unknown = response.headers['retry-after'];
+      return classifyAnswer(
+        {
+          status: response.status,
+          body: response.data,
+          retryAfter: typeof retryAfter === 'string' ? retryAfter : undefined,
+        },
+        parse,
+      );
+    } catch (error) {
+      if (error instanceof TransportError) return classifyFailure(error);
+      throw error;
+    }
+  }
+}

@@ -1,0 +1,20 @@
+import { Prisma } from '../../generated/prisma/client.js';
+
+/**
+ * How far the callbacks of `jobs j` got: told by the oldest webhook that did not get through, or, when all did, by the
+ * newest. Derived on reading, because a copy in the job's row would have to be kept true by every attempt.
+ */
+export const CALLBACK_STATE = Prisma.sql`
+  coalesce(
+    (select jsonb_build_object('state', d.status, 'attempts', d.attempts, 'last_error', d.last_error)
+       from webhook_deliveries d
+      where d.job_id = j.id and d.tenant_id = j.tenant_id and d.status <> 'superseded'
+      order by d.status = 'delivered', case when d.status = 'delivered' then -d.sequence else d.sequence end
+      limit 1),
+    jsonb_build_object(
+      'state', case when j.callback_url is null then 'none' else 'pending' end, 'attempts', 0, 'last_error', null))`;
+
+/** Rows that say that a webhook of `jobs x` has not got through. */
+export const UNDELIVERED_OF_JOB = Prisma.sql`
+  select 1 from webhook_deliveries d
+   where d.job_id = x.id and d.tenant_id = x.tenant_id and d.status in ('pending', 'failing', 'exhausted')`;

@@ -1,0 +1,96 @@
+import { Injectable } from '@nestjs/common';
+import type { Lease } from '../../common/loops/lease.js';
+import { MicroBatcher } from '../../common/loops/micro-batcher.js';
+import { PrismaService } from '../../common/prisma/prisma.service.js';
+
+/** A webhook that this process has claimed and sends. */
+export interface ClaimedDelivery {
+  id: string;
+  tenantId: string;
+  jobId: string;
+  url: string;
+  body: string;
+  /** attempts made before this one */
+  attempts: number;
+  callbackAllowedHosts: string[];
+}
+
+/** What an attempt came to. */
+export interface DeliveryOutcome {
+  id: string;
+  leaseToken: string;
+  status: 'delivered' | 'failing' | 'exhausted';
+  /** null unless it is tried again */
+  retryInMs: number | null;
+  error: string | null;
+}
+
+const OUTCOMES_A_STATEMENT = 500;
+
+@Injectable()
+export class DeliveriesStore {
+  private readonly outcomes = new MicroBatcher((items: DeliveryOutcome[]) => this.markMany(items), {
+    maxItems: OUTCOMES_A_STATEMENT,
+    concurrency: 1,
+  });
+
+  constructor(private readonly prisma: PrismaService) {}
+
+  /**
+   * Claims webhooks that are due, of each job and URL the oldest only: one in flight, in order of sequence. One that
+   * waits for its retry holds back the later ones of its job, and nobody else's.
+   */
+  claimDueAnyTenant(lease: Lease, limit: number): Promise<ClaimedDelivery[]> {
+    return this.prisma.$queryRaw<ClaimedDelivery[]>`
+      with due as (
+        select d.id
+          from webhook_deliveries d
+         where d.status in ('pending', 'failing') and d.due_at <= now()
+           and (d.lease_expires_at is null or d.lease_expires_at < now())
+           and not exists (
+             select 1 from webhook_deliveries earlier
+              where earlier.job_id = d.job_id and earlier.url = d.url and earlier.sequence < d.sequence
+                and earlier.status in ('pending', 'failing'))
+         order by d.due_at
+         limit ${limit}
+           for update of d skip locked
+      )
+      update webhook_deliveries w
+         set lease_token = ${lease.token}::uuid,
+             lease_expires_at = now() + ${lease.durationMs}::float8 * interval '1 millisecond'
+        from due, tenants t
+       where w.id = due.id and t.id = w.tenant_id
+      returning w.id, w.tenant_id as "tenantId", w.job_id as "jobId", w.url, w.body, w.attempts,
+                t.callback_allowed_hosts as "callbackAllowedHosts"`;
+  }
+
+  /** @returns false when the claim was gone: whoever has it now decides */
+  mark(outcome: DeliveryOutcome): Promise<boolean> {
+    return this.outcomes.add(outcome);
+  }
+
+  /** Puts a claim back that was not used. */
+  async release(ids: string[], leaseToken: string): Promise<void> {
+    await this.prisma.$executeRaw`
+      update webhook_deliveries set lease_token = null, lease_expires_at = null
+       where id = any(${ids}::uuid[]) and lease_token = ${leaseToken}::uuid`;
+  }
+
+  private async markMany(outcomes: DeliveryOutcome[]): Promise<boolean[]> {
+    const rows = await this.prisma.$queryRaw<{ id: string }[]>`
+      update webhook_deliveries d
+         set status = o.status, attempts = d.attempts + 1, last_error = o.error, lease_token = null,
+             lease_expires_at = null, updated_at = now(),
+             due_at = coalesce(now() + o.retry_ms * interval '1 millisecond', d.due_at)
+        from jsonb_to_recordset(${JSON.stringify(outcomes.map(toRow))}::jsonb) as o(
+          id uuid, lease uuid, status text, retry_ms float8, error text)
+       where d.id = o.id and d.lease_token = o.lease
+      returning d.id`;
+    const written = new Set(rows.map(({ id }) => id));
+    return outcomes.map(({ id }) => written.has(id));
+  }
+}
+
+function toRow({ id, leaseToken, status, retryInMs, error }: DeliveryOutcome): Record<string, unknown> {
+  return { id, lease: leaseToken, status, retry_ms: retryInMs, error };
+}

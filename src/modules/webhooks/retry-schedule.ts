@@ -1,0 +1,46 @@
+import type { OutboundOutcome } from '../../common/outbound/outbound-client.js';
+import { withAddedJitterMs } from '../../common/loops/backoff.js';
+import type { DeliveryOutcome } from './deliveries.store.js';
+
+const JITTER = 0.2;
+/** A receiver may ask for a later retry, but not for one in a year. */
+const MAX_RETRY_AFTER_MS = 24 * 3_600_000;
+const GONE = 410;
+
+export type Verdict = Pick<DeliveryOutcome, 'status' | 'retryInMs' | 'error'>;
+
+/**
+ * What follows from an attempt (contract, section 7): a 2xx delivers, 410 stops, anything else is tried again after
+ * the schedule's next step with up to 20 % added. `Retry-After` only ever delays.
+ *
+ * @param attempts attempts made before this one
+ */
+export function verdictOf(
+  outcome: OutboundOutcome,
+  attempts: number,
+  scheduleMs: readonly number[],
+  random?: () => number,
+): Verdict {
+  if (outcome.kind === 'response' && outcome.status >= 200 && outcome.status < 300) {
+    return { status: 'delivered', retryInMs: null, error: null };
+  }
+  const error = describe(outcome);
+  const stepMs = scheduleMs[attempts];
+  const gone = outcome.kind === 'response' && outcome.status === GONE;
+  if (gone || stepMs === undefined) return { status: 'exhausted', retryInMs: null, error };
+  const askedMs = outcome.kind === 'response' ? retryAfterMs(outcome.retryAfter) : 0;
+  return { status: 'failing', retryInMs: Math.max(withAddedJitterMs(stepMs, JITTER, random), askedMs), error };
+}
+
+function describe(outcome: OutboundOutcome): string {
+  return outcome.kind === 'response'
+    ? `http: the receiver answered ${outcome.status}`
+    : `${outcome.errorClass}: ${outcome.message}`;
+}
+
+/** Seconds or an HTTP date (RFC 9110, section 10.2.3), capped; 0 when there is none. */
+function retryAfterMs(header: string | null): number {
+  if (header === null) return 0;
+  const ms = /^\s*\d{1,9}\s*$/.test(header) ? Number(header) * 1000 : Date.parse(header) - Date.now();
+  return Number.isNaN(ms) ? 0 : Math.min(MAX_RETRY_AFTER_MS, Math.max(0, ms));
+}

@@ -1,0 +1,63 @@
+import { Body, Controller, Get, HttpCode, Post } from '@nestjs/common';
+import { ApiBearerAuth, ApiBody, ApiOperation, ApiProperty, ApiResponse, ApiTags } from '@nestjs/swagger';
+import { ApiProblems } from '../../common/http/api-problems.js';
+import { IntegerField } from '../../common/validation/fields.js';
+import { BodyPipe } from '../../common/validation/validate.pipe.js';
+import { RequireScope, Tenant, type CurrentTenant } from '../tenants/auth.guard.js';
+import { SigningSecrets } from './signing-secrets.js';
+import { WebhookSecretsStore } from './webhook-secrets.store.js';
+
+const DEFAULT_OVERLAP_SECONDS = 86_400;
+
+/** Body of `POST /v1/webhook-secret/rotate`. */
+export class RotateSecretDto {
+  @IntegerField({
+    description: 'How long the old secret signs along, in seconds.',
+    min: 0,
+    max: 30 * 86_400,
+    nullable: true,
+    example: DEFAULT_OVERLAP_SECONDS,
+  })
+  overlap_seconds?: number | null;
+}
+
+export class WebhookSecretResource {
+  @ApiProperty({ example: 'whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw' }) secret!: string;
+}
+
+/** The secret of a tenant's `callback_url`s (contract, section 7). */
+@ApiTags('webhooks')
+@ApiBearerAuth('tenant')
+@Controller('v1/webhook-secret')
+export class WebhookSecretController {
+  constructor(
+    private readonly store: WebhookSecretsStore,
+    private readonly signing: SigningSecrets,
+  ) {}
+
+  @Get()
+  @RequireScope('webhooks:read')
+  @ApiOperation({ summary: 'The secret that signs webhooks to callback URLs' })
+  @ApiResponse({ status: 200, type: WebhookSecretResource })
+  @ApiProblems()
+  async get(@Tenant() tenant: CurrentTenant): Promise<WebhookSecretResource> {
+    const [secret = ''] = await this.store.findSigning(tenant.id);
+    return { secret };
+  }
+
+  @Post('rotate')
+  @HttpCode(200)
+  @RequireScope('webhooks:write')
+  @ApiOperation({ summary: 'Replace the secret', description: 'Both sign until the overlap has passed.' })
+  @ApiBody({ type: RotateSecretDto, required: false })
+  @ApiResponse({ status: 200, type: WebhookSecretResource })
+  @ApiProblems('validation_failed')
+  async rotate(
+    @Tenant() tenant: CurrentTenant,
+    @Body(new BodyPipe(RotateSecretDto)) body: RotateSecretDto,
+  ): Promise<WebhookSecretResource> {
+    const secret = await this.store.rotate(tenant.id, body.overlap_seconds ?? DEFAULT_OVERLAP_SECONDS);
+    this.signing.forget(tenant.id);
+    return { secret };
+  }
+}

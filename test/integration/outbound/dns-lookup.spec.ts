@@ -1,0 +1,85 @@
+import { createSocket, type Socket } from 'node:dgram';
+import { Resolver } from 'node:dns/promises';
+import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { createSystemLookup, type AddressLookup } from '../../../src/common/outbound/dns-lookup.js';
+
+const A = 1;
+const AAAA = 28;
+const NAME_ERROR = 3;
+const SERVER_FAILURE = 2;
+
+interface Answer {
+  readonly code?: number;
+  readonly records?: readonly Buffer[];
+}
+
+let server: Socket;
+let lookup: AddressLookup;
+let questions: string[];
+let answerTo: (name: string, type: number) => Answer;
+
+beforeEach(async () => {
+  questions = [];
+  server = createSocket('udp4');
+  server.on('message', (message, peer) => server.send(reply(message), peer.port, peer.address));
+  await new Promise<void>((resolve) => server.bind(0, '127.0.0.1', resolve));
+  const resolver = new Resolver({ timeout: 500, tries: 1 });
+  resolver.setServers([`127.0.0.1:${server.address().port}`]);
+  lookup = createSystemLookup(resolver);
+});
+
+afterEach(() => new Promise<void>((resolve) => server.close(() => resolve())));
+
+/** A name server's answer (RFC 1035 section 4) to a message with one question. */
+function reply(message: Buffer): Buffer {
+  const labels: string[] = [];
+  let at = 12;
+  for (let length = message[at] ?? 0; length > 0; length = message[at] ?? 0) {
+    labels.push(message.toString('latin1', at + 1, at + 1 + length));
+    at += 1 + length;
+  }
+  const type = message.readUInt16BE(at + 1);
+  const name = labels.join('.').toLowerCase();
+  questions.push(`${name} ${type === A ? 'A' : 'AAAA'}`);
+  const { code = 0, records = [] } = answerTo(name, type);
+  const head = Buffer.alloc(12);
+  message.copy(head, 0, 0, 2);
+  head.writeUInt16BE(0x8180 | code, 2);
+  head.writeUInt16BE(1, 4);
+  head.writeUInt16BE(records.length, 6);
+  const answers = records.map((data) => {
+    const fixed = Buffer.from([0xc0, 12, 0, type, 0, 1, 0, 0, 0, 60, 0, data.length]);
+    return Buffer.concat([fixed, data]);
+  });
+  return Buffer.concat([head, message.subarray(12, at + 5), ...answers]);
+}
+
+describe('the system lookup', () => {
+  it('should give all A and all AAAA records', async () => {
+    const v6 = Buffer.from('20010db8000000000000000000000001', 'hex');
+    answerTo = (_name, type) => ({
+      records: type === A ? [Buffer.from([192, 0, 2, 1]), Buffer.from([192, 0, 2, 2])] : [v6],
+    });
+    const addresses = await lookup('hooks.example.test');
+    expect([...addresses].sort()).toEqual(['192.0.2.1', '192.0.2.2', '2001:db8::1']);
+    expect([...questions].sort()).toEqual(['hooks.example.test A', 'hooks.example.test AAAA']);
+  });
+
+  it('should do with one family when the other has no records or fails', async () => {
+    for (const code of [0, NAME_ERROR, SERVER_FAILURE]) {
+      answerTo = (_name, type) => (type === AAAA ? { code } : { records: [Buffer.from([192, 0, 2, 1])] });
+      expect(await lookup(`code-${code}.example.test`)).toEqual(['192.0.2.1']);
+    }
+  });
+
+  it('should fail, without asking the system, when the name server fails', async () => {
+    answerTo = () => ({ code: SERVER_FAILURE });
+    await expect(lookup('broken.example.test')).rejects.toMatchObject({ code: 'ESERVFAIL' });
+  });
+
+  it('should ask the system, not DNS, for names of one label', async () => {
+    answerTo = () => ({ code: NAME_ERROR });
+    expect(await lookup('localhost')).toEqual(expect.arrayContaining([expect.stringMatching(/^(127\.0\.0\.1|::1)$/)]));
+    expect(questions).toEqual([]);
+  });
+});

@@ -1,0 +1,109 @@
+import { readFileSync } from 'node:fs';
+import {
+  createServer as createHttp,
+  type IncomingMessage,
+  type RequestListener,
+  type Server as HttpServer,
+} from 'node:http';
+import { createServer as createHttps } from 'node:https';
+import { createServer as createTcp, type Server, type Socket } from 'node:net';
+import type { TLSSocket } from 'node:tls';
+import { parseCidrs } from '../../../src/common/outbound/cidr.js';
+import { OutboundClient, type OutboundClientOptions } from '../../../src/common/outbound/outbound-client.js';
+
+const fixture = (name: string): string => readFileSync(new URL(`../../fixtures/tls/${name}`, import.meta.url), 'utf8');
+
+/** The certificate of `startHttps` receivers. */
+export const RECEIVER_CERT = fixture('receiver.cert.pem');
+const RECEIVER_KEY = fixture('receiver.key.pem');
+
+/** A request as a receiver got it. */
+export interface ReceivedRequest {
+  readonly method: string | undefined;
+  readonly path: string | undefined;
+  readonly headers: IncomingMessage['headers'];
+  readonly body: string;
+  readonly localAddress: string | undefined;
+  readonly serverName: string | false | undefined;
+}
+
+export interface Receiver {
+  readonly port: number;
+  readonly received: ReceivedRequest[];
+  /** TCP connections accepted so far. */
+  readonly connections: () => number;
+  readonly close: () => Promise<void>;
+}
+
+type Answer = RequestListener;
+
+const ok: Answer = (_request, response) => void response.end('ok');
+
+export function startHttp(answer: Answer = ok, host = '127.0.0.1', port = 0): Promise<Receiver> {
+  return startRecording((listener) => createHttp(listener), answer, host, port);
+}
+
+/** With a certificate for `receiver.test`, `*.receiver.test` and 127.0.0.1. */
+export function startHttps(answer: Answer = ok): Promise<Receiver> {
+  const tls = { key: RECEIVER_KEY, cert: RECEIVER_CERT };
+  return startRecording((listener) => createHttps(tls, listener), answer, '127.0.0.1', 0);
+}
+
+/** Speaks whatever the handler writes. */
+export function startTcp(onConnection: (socket: Socket) => void): Promise<Receiver> {
+  return listen(createTcp(onConnection), [], '127.0.0.1', 0);
+}
+
+/** A client that may reach 127.0.0.0/8 over http, and whose names all lead to 127.0.0.1. */
+export function localClient(options: Partial<OutboundClientOptions> = {}): OutboundClient {
+  return new OutboundClient({
+    policy: { allowHttp: true, allowedCidrs: parseCidrs('127.0.0.0/8') },
+    timeoutMs: 5_000,
+    connectionsPerOrigin: 4,
+    userAgent: 'tensorpix-gateway-test',
+    lookup: () => Promise.resolve(['127.0.0.1']),
+    ...options,
+  });
+}
+
+function startRecording(
+  create: (listener: RequestListener) => HttpServer,
+  answer: Answer,
+  host: string,
+  port: number,
+): Promise<Receiver> {
+  const received: ReceivedRequest[] = [];
+  const server = create((request, response) => {
+    const chunks: Buffer[] = [];
+    request.on('data', (chunk: Buffer) => chunks.push(chunk));
+    request.on('end', () => {
+      const { method, url: path, headers, socket } = request;
+      const { localAddress, servername: serverName } = socket as TLSSocket & { servername?: string | false };
+      received.push({ method, path, headers, body: Buffer.concat(chunks).toString('utf8'), localAddress, serverName });
+      answer(request, response);
+    });
+  });
+  return listen(server, received, host, port);
+}
+
+async function listen(server: Server, received: ReceivedRequest[], host: string, port: number): Promise<Receiver> {
+  const sockets = new Set<Socket>();
+  let connections = 0;
+  server.on('connection', (socket: Socket) => {
+    connections++;
+    sockets.add(socket);
+    socket.on('error', () => undefined);
+    socket.on('close', () => sockets.delete(socket));
+  });
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', reject);
+    server.listen(port, host, resolve);
+  });
+  const address = server.address();
+  if (address === null || typeof address === 'string') throw new Error('not a TCP server');
+  const close = (): Promise<void> => {
+    for (const socket of sockets) socket.destroy();
+    return new Promise((resolve) => server.close(() => resolve()));
+  };
+  return { port: address.port, received, connections: () => connections, close };
+}
