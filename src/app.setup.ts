@@ -31,6 +31,7 @@ export async function createApp(config: Config, logger: Logger): Promise<NestFas
     genReqId: requestIdOf,
     requestIdHeader: false,
     forceCloseConnections: 'idle',
+    return503OnClosing: false,
     frameworkErrors: (error: Error, request: FastifyRequest, reply: FastifyReply) =>
       filterOf()?.answer(error, request, reply),
     clientErrorHandler: answerClientError,
@@ -44,7 +45,7 @@ export async function createApp(config: Config, logger: Logger): Promise<NestFas
   const filterOf = () => filter;
   app.useGlobalFilters(filter);
   const fastify = app.getHttpAdapter().getInstance();
-  registerRequestContext(fastify, logger, app.get(Metrics));
+  registerRequestContext(fastify, { logger, metrics: app.get(Metrics), draining: app.get(Draining) });
   registerBodyParsers(fastify);
   serveDocs(app, openApiDocument(app));
   await app.get(CanaryStore).verify();

@@ -49,6 +49,7 @@ export class ProblemFilter implements ExceptionFilter {
     if (reply.sent) return;
     void reply
       .status(problem.status)
+      .header('x-request-id', request.id)
       .headers(problem.headers())
       .header('content-type', 'application/problem+json; charset=utf-8')
       .send(JSON.stringify(problem.toBody(request.id)));

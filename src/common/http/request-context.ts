@@ -1,6 +1,8 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { randomUUID } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
+import type { Draining } from '../draining.js';
+import { Problem } from '../errors/problem.js';
 import type { Logger } from '../logging/logger.js';
 import type { Metrics } from '../metrics.js';
 
@@ -13,16 +15,23 @@ export function requestIdOf(request: Pick<IncomingMessage, 'headers'>): string {
 }
 
 /** Gives every answer its request id, and writes one log line a request. */
-export function registerRequestContext(fastify: FastifyInstance, logger: Logger, metrics: Metrics): void {
+export function registerRequestContext(
+  fastify: FastifyInstance,
+  { logger, metrics, draining }: { logger: Logger; metrics: Metrics; draining: Draining },
+): void {
   fastify.addHook('onRequest', (request, reply, done) => {
     void reply.header('x-request-id', request.id);
+    if (draining.begun && !isForOperators(request.routeOptions.url ?? '')) {
+      void reply.header('connection', 'close');
+      done(new Problem('unavailable', 'This replica is shutting down.', { retryAfterSeconds: 1 }));
+      return;
+    }
     done();
   });
   fastify.addHook('onResponse', (request, reply, done) => {
     const route = request.routeOptions.url ?? 'unmatched';
     metrics.requests.observe({ method: request.method, route, status: reply.statusCode }, reply.elapsedTime / 1000);
-    const quiet = route.startsWith('/health') || route === '/metrics';
-    logger[quiet ? 'debug' : 'info'](
+    logger[isForOperators(route) ? 'debug' : 'info'](
       {
         request_id: request.id,
         method: request.method,
@@ -35,6 +44,11 @@ export function registerRequestContext(fastify: FastifyInstance, logger: Logger,
     );
     done();
   });
+}
+
+/** Probes and scrapers: answered to the end, and not worth a line each. */
+function isForOperators(route: string): boolean {
+  return route.startsWith('/health') || route === '/metrics';
 }
 
 function tenantOf(request: FastifyRequest): { tenant_id?: string } {

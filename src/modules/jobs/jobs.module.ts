@@ -10,6 +10,7 @@ import { JobsPoller } from './jobs.poller.js';
 import { JobsService } from './jobs.service.js';
 import { JobsStore } from './jobs.store.js';
 import { JobsSubmitter } from './jobs.submitter.js';
+import { SubmissionRecorder } from './submission-recorder.js';
 import { SubmissionService } from './submission.service.js';
 import { TenantLook } from './tenant-look.js';
 import { TenantPaceStore } from './tenant-pace.store.js';
@@ -21,6 +22,7 @@ import { TenantPaceStore } from './tenant-pace.store.js';
     JobsStore,
     JobChangesStore,
     TenantPaceStore,
+    SubmissionRecorder,
     SubmissionService,
     JobCreationService,
     JobCancelService,

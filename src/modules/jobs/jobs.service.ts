@@ -1,4 +1,5 @@
 import { Injectable } from '@nestjs/common';
+import { Draining } from '../../common/draining.js';
 import { Problem } from '../../common/errors/problem.js';
 import { Cursors, type Page } from '../../common/http/cursor.js';
 import type { CurrentTenant } from '../tenants/auth.guard.js';
@@ -20,6 +21,7 @@ export class JobsService {
   constructor(
     private readonly jobs: JobsStore,
     private readonly cursors: Cursors,
+    private readonly draining: Draining,
   ) {}
 
   /** @throws Problem 404 */
@@ -32,7 +34,8 @@ export class JobsService {
     const untilMs = performance.now() + waitSeconds * 1000;
     const first = await this.mustFind(tenant, kind, id);
     let current = first;
-    while (!hasMoved(first, current) && !isTerminal(current.job.status) && performance.now() < untilMs) {
+    const holds = () => performance.now() < untilMs && !this.draining.begun;
+    while (!hasMoved(first, current) && !isTerminal(current.job.status) && holds()) {
       await new Promise((resolve) =>
         setTimeout(resolve, Math.min(LOOK_AGAIN_MS, Math.max(1, untilMs - performance.now()))),
       );

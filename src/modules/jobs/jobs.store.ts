@@ -5,7 +5,7 @@ import { MicroBatcher } from '../../common/loops/micro-batcher.js';
 import type { Lease } from '../../common/loops/lease.js';
 import { PrismaService } from '../../common/prisma/prisma.service.js';
 import { DatabaseTime } from '../../common/time/database-time.js';
-import { CALLBACK_STATE, UNDELIVERED_OF_JOB } from '../webhooks/callback-state.sql.js';
+import { CALLBACK_STATE, undeliveredJobs } from '../webhooks/callback-state.sql.js';
 import type { CallbackState, JobKind, JobRecord } from './job-record.js';
 import { JOB_COLUMNS, toJobRecord, type JobRow } from './job-rows.js';
 import type { JobStatus } from './job-state.js';
@@ -132,7 +132,7 @@ export class JobsStore {
         ...(filter.externalId !== undefined ? [Prisma.sql`x.external_id = ${filter.externalId}`] : []),
         ...(filter.createdAfter ? [Prisma.sql`x.created_at > ${filter.createdAfter}::timestamptz`] : []),
         ...(filter.createdBefore ? [Prisma.sql`x.created_at < ${filter.createdBefore}::timestamptz`] : []),
-        ...(filter.undelivered ? [Prisma.sql`exists (${UNDELIVERED_OF_JOB})`] : []),
+        ...(filter.undelivered ? [Prisma.sql`x.id in (${undeliveredJobs(tenantId)})`] : []),
       ],
       ' and ',
     );

@@ -54,11 +54,7 @@ export class JobsSubmitter implements OnApplicationBootstrap {
 
   private async settleExpired(): Promise<void> {
     const expired = await this.changes.findExpiredSendsAnyTenant(EXPIRED_A_TICK);
-    await Promise.all(
-      expired.map(({ job, time }) =>
-        this.changes.apply(settleExpired(job, time.now()), { sendLease: job.leaseToken ?? '' }),
-      ),
-    );
+    await Promise.all(expired.map(({ job, time }) => this.changes.apply(settleExpired(job, time.now()))));
   }
 
   private start(claimed: ClaimedJob, lease: Lease): void {

@@ -2,6 +2,7 @@ import { presignedExpiry } from '../../common/outbound/presigned-url.js';
 import type { EnhancedImage } from '../tensorpix/answers.js';
 import { changeJob, type JobChange } from './job-change.js';
 import { isFree, type ImageOutput, type JobRecord } from './job-record.js';
+import { isTerminal } from './job-state.js';
 import type { Decision } from './submission-outcome.js';
 
 const UNLEASED = { leaseToken: null, leaseExpiresAt: null, dueAt: null, statusReason: null } as const;
@@ -38,10 +39,10 @@ export function settle(job: JobRecord, decision: Decision, now: Date, answered: 
         steps: [{ name: 'parked', data }],
       });
     }
-    case 'unconfirm':
-      return changeJob(job, { ...UNLEASED, status: 'unconfirmed', statusReason: 'upstream_unavailable' }, now, {
-        data: { reason: 'no_usable_answer' },
-      });
+    case 'unconfirm': {
+      const { statusReason, cause } = decision;
+      return changeJob(job, { ...UNLEASED, status: 'unconfirmed', statusReason }, now, { data: { reason: cause } });
+    }
     case 'fail': {
       const { error } = decision;
       return changeJob(job, { ...UNLEASED, status: 'failed', error }, now, {
@@ -50,6 +51,25 @@ export function settle(job: JobRecord, decision: Decision, now: Date, answered: 
       });
     }
   }
+}
+
+/**
+ * The change of a row whose claim is gone. Only facts count then: what TensorPix made is bound when the row has nothing
+ * yet, and recorded as a duplicate when it has. Null for a decision, which whoever holds the row now takes.
+ */
+export function settleLate(job: JobRecord, decision: Decision, now: Date): JobChange | null {
+  if (decision.kind === 'finish') {
+    if (!isTerminal(job.status)) return settle(job, decision, now, false);
+    return changeJob(job, {}, now, {
+      steps: [{ name: 'upstream_duplicate', data: { enhanced_img_id: decision.image.id } }],
+    });
+  }
+  if (decision.kind !== 'bind') return null;
+  const { id, costCredits } = decision.created;
+  const data = { tensorpix_id: id };
+  if (job.tensorpixId !== null) return changeJob(job, {}, now, { steps: [{ name: 'upstream_duplicate', data }] });
+  if (!isTerminal(job.status)) return settle(job, decision, now, false);
+  return changeJob(job, { tensorpixId: id, costCredits }, now, { steps: [{ name: 'bound_late', data }] });
 }
 
 /** The change of a row whose sender died: its call may have been made. */

@@ -1,6 +1,6 @@
 import { backoffMs } from '../../common/loops/backoff.js';
 import type { CreatedJob, EnhancedImage } from '../tensorpix/answers.js';
-import type { CallOutcome, Refusal, RefusalReason } from '../tensorpix/call-outcome.js';
+import type { CallOutcome, Refusal, RefusalReason, UnknownReason } from '../tensorpix/call-outcome.js';
 import { isFree, type JobError, type JobRecord } from './job-record.js';
 import type { StatusReason } from './job-state.js';
 
@@ -11,7 +11,7 @@ export type Decision =
   /** Nothing was done at TensorPix: the row waits and is sent again. */
   | { kind: 'park'; reason: StatusReason; retryInMs: number; rests: boolean }
   /** TensorPix may have acted: the row is not sent again before somebody has looked. */
-  | { kind: 'unconfirm'; timedOut: boolean }
+  | { kind: 'unconfirm'; statusReason: StatusReason; cause: string; timedOut: boolean }
   | { kind: 'fail'; error: JobError };
 
 export type SubmissionResult = CreatedJob | EnhancedImage;
@@ -62,7 +62,7 @@ export function decide(
     case 'refused':
       return decideRefusal(job, outcome.refusal, strict, random);
     case 'unknown':
-      if (job.kind === 'video') return { kind: 'unconfirm', timedOut: outcome.reason === 'timeout' };
+      if (job.kind === 'video') return unconfirm(outcome.reason);
       if (!isFree(job))
         return fail(
           'outcome_unknown',
@@ -95,6 +95,10 @@ function decideRefusal(job: JobRecord, refusal: Refusal, strict: boolean, random
 
 function park(reason: StatusReason, retryInMs: number): Decision {
   return { kind: 'park', reason, retryInMs, rests: false };
+}
+
+function unconfirm(cause: UnknownReason): Decision {
+  return { kind: 'unconfirm', statusReason: 'upstream_unavailable', cause, timedOut: cause === 'timeout' };
 }
 
 function fail(code: string, detail: string): Decision {

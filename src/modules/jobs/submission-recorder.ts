@@ -1,0 +1,73 @@
+import { Injectable } from '@nestjs/common';
+import type { Lease } from '../../common/loops/lease.js';
+import { Logger } from '../../common/logging/logger.js';
+import { Metrics } from '../../common/metrics.js';
+import { isUniqueViolation } from '../../common/prisma/database-errors.js';
+import { JobChangesStore } from './job-changes.store.js';
+import type { JobChange } from './job-change.js';
+import type { JobRecord } from './job-record.js';
+import { JobsStore, type JobWithTime } from './jobs.store.js';
+import { settle, settleLate } from './submission-change.js';
+import type { Decision } from './submission-outcome.js';
+
+const TRIES = 5;
+
+/** TensorPix gave an id that another row of the account owns: what it did for this row is not known then. */
+const ID_OWNED: Decision = {
+  kind: 'unconfirm',
+  statusReason: 'outcome_unknown',
+  cause: 'id_owned_by_another_job',
+  timedOut: false,
+};
+
+/**
+ * Writes what a call came to. A decision needs the claim under which the call was made; a fact, such as TensorPix's id,
+ * does not (invariant 8). The row may have moved on meanwhile, by a wish to cancel for instance: then it is read again.
+ */
+@Injectable()
+export class SubmissionRecorder {
+  constructor(
+    private readonly jobs: JobsStore,
+    private readonly changes: JobChangesStore,
+    private readonly metrics: Metrics,
+    private readonly logger: Logger,
+  ) {}
+
+  /**
+   * @param answered the caller is given this outcome, so that a refusal fires no webhook
+   * @returns the row as it is then
+   */
+  async record(claimed: JobWithTime, outcome: Decision, answered: boolean, lease: Lease): Promise<JobRecord> {
+    const { tenantId, id } = claimed.job;
+    let current: JobWithTime | null = claimed;
+    let decision = outcome;
+    for (let tries = 0; tries < TRIES && current; tries += 1) {
+      const { job, time } = current;
+      const holds = job.leaseToken === lease.token;
+      const change = holds ? settle(job, decision, time.now(), answered) : settleLate(job, decision, time.now());
+      if (!holds) this.metrics.lostLeases.inc({ loop: 'submission' });
+      if (!change) return job;
+      try {
+        if (await this.changes.apply(change, holds ? { sendLease: lease.token } : {})) return this.noted(change);
+      } catch (error) {
+        if (!isUniqueViolation(error)) throw error;
+        this.logger.error({ job_id: id, tenant_id: tenantId }, 'TensorPix answered with the id of another job');
+        decision = ID_OWNED;
+      }
+      current = await this.jobs.findRecord(tenantId, id);
+    }
+    this.logger.error({ job_id: id, tenant_id: tenantId }, 'the outcome of a call could not be written');
+    return current?.job ?? claimed.job;
+  }
+
+  private noted({ before, after, events }: JobChange): JobRecord {
+    const { id: job_id, tenantId: tenant_id, kind, status } = after;
+    if (status !== before.status) this.metrics.transitions.inc({ kind, status });
+    if (status === 'unconfirmed') this.logger.warn({ job_id, tenant_id }, 'a call of unknown outcome: unconfirmed');
+    if (events.some(({ type }) => type.endsWith('.upstream_duplicate'))) {
+      this.metrics.upstreamDuplicates.inc();
+      this.logger.error({ job_id, tenant_id }, 'TensorPix made a second job for one row');
+    }
+    return after;
+  }
+}

@@ -1,0 +1,218 @@
+import { afterAll, afterEach, beforeAll } from '@jest/globals';
+import pg from 'pg';
+import request, { type Response } from 'supertest';
+import type { Fault, FaultKind, FaultRule } from '../../simulator/faults.js';
+import type { SimulatorOptions } from '../../simulator/options.js';
+import type { LoggedRequest } from '../../simulator/request-log.js';
+import { startSimulator, type Simulator } from '../../simulator/simulator.js';
+import { useDatabase } from './database.js';
+import { createTenant, eventually, startGateway, type Gateway, type TestTenant } from './gateway.js';
+import { startReceiver, type Receiver } from './receiver.js';
+
+export const CREATE_VIDEO = '/api/jobs/from-url/';
+export const CREATE_IMAGE = '/api/images/enhance/from-url/';
+
+/** A tenant with a TensorPix token, and so an account, of its own. */
+export interface Team extends TestTenant {
+  token: string;
+  auth: { authorization: string };
+}
+
+/** What tests read of a job's row. */
+export interface Row {
+  id: string;
+  status: string;
+  status_reason: string | null;
+  tensorpix_id: string | null;
+  attempt: number;
+  sequence: number;
+  progress: number | null;
+  due_at: Date | null;
+  lease_token: string | null;
+  missing_looks: number;
+  missing_since: Date | null;
+  result_awaited_since: Date | null;
+  error: { code: string; detail: string; errors?: object; non_field_errors?: string[] } | null;
+  output: Record<string, unknown> | null;
+}
+
+export interface DeliveryRow {
+  sequence: number;
+  event_type: string;
+  status: string;
+  attempts: number;
+  last_error: string | null;
+  due_at: Date;
+}
+
+export interface EventRow {
+  sequence: number;
+  type: string;
+  data: Record<string, unknown>;
+}
+
+export interface StageOptions {
+  /** Environment of the gateway beside `gatewayEnv`. */
+  env?: NodeJS.ProcessEnv;
+  simulator?: Partial<SimulatorOptions>;
+}
+
+let teams = 0;
+let sources = 0;
+
+/** A simulator, a receiver, a database and a gateway for a test file, and the words in which its tests speak of them. */
+export class Stage {
+  simulator!: Simulator;
+  receiver!: Receiver;
+  gateway!: Gateway;
+  pool!: pg.Pool;
+  databaseUrl!: string;
+
+  async team(body: object = {}): Promise<Team> {
+    const token = `token-for-tests-${String((teams += 1)).padStart(4, '0')}`;
+    const tenant = await createTenant(this.gateway.url, token, body);
+    return { ...tenant, token, auth: { authorization: `Bearer ${tenant.key}` } };
+  }
+
+  /** Adds a fault for the team's creates of videos, unless `match` says otherwise. */
+  fault(team: Team, fault: Fault | FaultKind, rule: Omit<FaultRule, 'fault'> = {}): void {
+    const match = { method: 'POST', path: CREATE_VIDEO, token: team.token, ...rule.match };
+    this.simulator.control.addFault({ ...rule, match, fault });
+  }
+
+  /** `POST /v1/jobs` with a source that no other test has. */
+  async video(team: Team, fields: object = {}, headers: Record<string, string> = {}): Promise<Response> {
+    const body = { video_url: sourceUrl(), ml_models: [1], ...fields };
+    return request(this.gateway.url).post('/v1/jobs').set(team.auth).set(headers).send(body);
+  }
+
+  async image(team: Team, fields: object = {}, headers: Record<string, string> = {}): Promise<Response> {
+    const body = {
+      url: 'https://media.example.com/in.png',
+      enhancement_type: 'sr2x',
+      face_enhance: false,
+      output_format: 'png',
+      watermark: true,
+      ...fields,
+    };
+    return request(this.gateway.url).post('/v1/images').set(team.auth).set(headers).send(body);
+  }
+
+  async get(team: Team, path: string): Promise<Response> {
+    return request(this.gateway.url).get(path).set(team.auth);
+  }
+
+  /** The team's requests that the simulator received, oldest first. */
+  calls(team: Team, method?: string, path?: string): LoggedRequest[] {
+    return this.simulator.control
+      .requests()
+      .filter((call) => call.tokenSuffix === team.token.slice(-4))
+      .filter((call) => method === undefined || call.method === method)
+      .filter((call) => path === undefined || call.path === path);
+  }
+
+  creates(team: Team): number {
+    return this.calls(team, 'POST', CREATE_VIDEO).length;
+  }
+
+  async sql<T extends pg.QueryResultRow>(text: string, values: unknown[] = []): Promise<T[]> {
+    return (await this.pool.query<T>(text, values)).rows;
+  }
+
+  async row(id: string): Promise<Row> {
+    const [row] = await this.sql<Row>('select * from jobs where id = $1', [id]);
+    if (!row) throw new Error(`no row ${id}`);
+    return row;
+  }
+
+  /** The row once it has this status. */
+  untilRow(id: string, holds: (row: Row) => boolean): Promise<Row> {
+    return eventually(() => this.row(id), holds);
+  }
+
+  async rowsOf(team: Team): Promise<Row[]> {
+    return this.sql<Row>('select * from jobs where tenant_id = $1 order by id', [team.id]);
+  }
+
+  /** The history of a job; fails when its numbers have a gap or the row's own number is another (invariant 6). */
+  async events(id: string): Promise<EventRow[]> {
+    const events = await this.sql<EventRow>('select * from job_events where job_id = $1 order by sequence', [id]);
+    const gap = events.some(({ sequence }, i) => sequence !== i + 1);
+    if (gap) throw new Error(`the events of ${id} have a gap: ${events.map(({ sequence }) => sequence).join(' ')}`);
+    return events;
+  }
+
+  async eventTypes(id: string): Promise<string[]> {
+    return (await this.events(id)).map(({ type }) => type);
+  }
+
+  async deliveries(id: string): Promise<DeliveryRow[]> {
+    return this.sql<DeliveryRow>('select * from webhook_deliveries where job_id = $1 order by sequence', [id]);
+  }
+
+  /** Waits until the receiver has got these webhooks of a job, in this order and no others. */
+  async untilWebhooks(id: string, types: string[]): Promise<void> {
+    await eventually(
+      () => this.receiver.types(id),
+      (received) => JSON.stringify(received) === JSON.stringify(types),
+    );
+  }
+
+  /** Waits until nothing of a job is left to be delivered. */
+  async untilDelivered(id: string): Promise<DeliveryRow[]> {
+    return eventually(
+      () => this.deliveries(id),
+      (rows) => rows.every(({ status }) => status !== 'pending' && status !== 'failing'),
+    );
+  }
+
+  async tokenStatus(team: Team): Promise<string> {
+    const [row] = await this.sql<{ token_status: string }>('select token_status from tenants where id = $1', [team.id]);
+    return row?.token_status ?? 'no tenant';
+  }
+
+  /** The value of a counter in `GET /metrics`; 0 when it is not there. */
+  async metric(line: string): Promise<number> {
+    const { text } = await request(this.gateway.url).get('/metrics');
+    const found = text.split('\n').find((each) => each.startsWith(`${line} `));
+    return Number(found?.slice(line.length) ?? 0);
+  }
+}
+
+export function sourceUrl(text = 'in'): string {
+  return `https://media.example.com/${text}-${(sources += 1)}.mp4`;
+}
+
+export function idOf(response: Response): string {
+  const { id, job_id } = response.body as { id?: string; job_id?: string };
+  const found = id ?? job_id;
+  if (found === undefined) throw new Error(`no id in ${response.status} ${response.text}`);
+  return found;
+}
+
+/** Starts everything before the file's tests and stops it after them; faults end with the test that made them. */
+export function useStage(options: StageOptions = {}): Stage {
+  const stage = new Stage();
+  const database = useDatabase();
+  beforeAll(async () => {
+    const simulator = { autoCreateAccounts: true, queueMs: 100, durationMs: 300, ...options.simulator };
+    stage.simulator = await startSimulator(simulator);
+    stage.receiver = await startReceiver();
+    stage.databaseUrl = database.url();
+    stage.pool = new pg.Pool({ connectionString: stage.databaseUrl, max: 3 });
+    stage.pool.on('error', () => undefined);
+    stage.gateway = await startGateway(stage.databaseUrl, stage.simulator.url, options.env);
+  });
+  afterEach(() => {
+    stage.simulator?.control.clearFaults();
+    stage.receiver?.answer((_, response) => void response.writeHead(204).end());
+  });
+  afterAll(async () => {
+    stage.simulator?.control.clearFaults();
+    await stage.gateway?.close();
+    await stage.pool?.end();
+    await stage.receiver?.close();
+    await stage.simulator?.close();
+  });
+  return stage;
+}
