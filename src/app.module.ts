@@ -13,13 +13,14 @@ export class AppModule {
   static with(config: Config, logger: Logger): DynamicModule {
     return {
       module: AppModule,
+      // Their order is that of the documentation.
       imports: [
         CommonModule.with(config, logger),
-        HealthModule,
-        TenantsModule,
-        WebhooksModule,
         JobsModule,
         ImagesModule,
+        WebhooksModule,
+        TenantsModule,
+        HealthModule,
       ],
     };
   }

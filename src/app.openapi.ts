@@ -30,7 +30,15 @@ export function openApiDocument(app: NestFastifyApplication): OpenAPIObject {
     ...JOB_WEBHOOK_TYPES.map((type) => webhook(type, 'JobSnapshotResource')),
     ...IMAGE_WEBHOOK_TYPES.map((type) => webhook(type, 'ImageSnapshotResource')),
   ];
+  closeRequestBodies(document);
   return toJsonSchema2020({ ...document, webhooks: Object.fromEntries(types) }) as OpenAPIObject;
+}
+
+/** Unknown fields are errors, and the document says so. */
+function closeRequestBodies(document: OpenAPIObject): void {
+  for (const [name, schema] of Object.entries(document.components?.schemas ?? {})) {
+    if (name.endsWith('Dto')) Object.assign(schema, { additionalProperties: false });
+  }
 }
 
 /** `/openapi.json` and a page to read it and try it. */

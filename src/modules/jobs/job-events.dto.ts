@@ -6,7 +6,7 @@ export class EventsQuery extends PageQuery {}
 
 /** A line of a job's history, internal steps included. */
 export class EventResource {
-  @ApiProperty({ description: '1, 2, 3… without gaps', example: 2 }) sequence!: number;
+  @ApiProperty({ type: 'integer', description: '1, 2, 3… without gaps', example: 2 }) sequence!: number;
   @ApiProperty({ example: 'job.queued' }) type!: string;
   @ApiProperty({ format: 'date-time' }) timestamp!: string;
   @ApiProperty({

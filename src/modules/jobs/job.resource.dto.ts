@@ -41,17 +41,17 @@ export class WarningResource {
 export class CallbackStateResource {
   @ApiProperty({ type: String, nullable: true, example: 'https://hooks.example.com/tensorpix' }) url!: string | null;
   @ApiProperty({ enum: ['none', 'pending', 'delivered', 'failing', 'exhausted'] }) state!: CallbackState['state'];
-  @ApiProperty({ example: 1 }) attempts!: number;
+  @ApiProperty({ type: 'integer', example: 1 }) attempts!: number;
   @ApiProperty({ type: String, nullable: true }) last_error!: string | null;
 }
 
 export class VideoOutputResource {
   @ApiProperty({ type: String, nullable: true, description: 'Expires.' }) url!: string | null;
   @ApiProperty({ type: String, format: 'date-time', nullable: true }) expires_at!: string | null;
-  @ApiProperty({ type: Number, nullable: true }) tensorpix_video_id!: number | null;
-  @ApiProperty({ type: Number, nullable: true }) width!: number | null;
-  @ApiProperty({ type: Number, nullable: true }) height!: number | null;
-  @ApiProperty({ type: Number, nullable: true, description: 'bytes' }) size!: number | null;
+  @ApiProperty({ type: 'integer', nullable: true }) tensorpix_video_id!: number | null;
+  @ApiProperty({ type: 'integer', nullable: true }) width!: number | null;
+  @ApiProperty({ type: 'integer', nullable: true }) height!: number | null;
+  @ApiProperty({ type: 'integer', nullable: true, description: 'bytes' }) size!: number | null;
   @ApiProperty({ type: String, nullable: true }) thumbnail_url!: string | null;
 }
 
@@ -84,7 +84,7 @@ export class SnapshotResource {
 /** A job as its webhooks carry it: without `input` and `callback`. */
 export class JobSnapshotResource extends SnapshotResource {
   @ApiProperty({ enum: ['job'] }) object!: 'job';
-  @ApiProperty({ type: Number, nullable: true, example: 123 }) tensorpix_id!: number | null;
+  @ApiProperty({ type: 'integer', nullable: true, example: 123 }) tensorpix_id!: number | null;
   @ApiProperty() preview!: boolean;
   @ApiProperty({ type: Number, nullable: true, minimum: 0, maximum: 1, example: 0.42 }) progress!: number | null;
   @ApiProperty({ type: Number, nullable: true, example: 118 }) eta_seconds!: number | null;
