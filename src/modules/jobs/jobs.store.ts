@@ -2,32 +2,13 @@ import { Injectable } from '@nestjs/common';
 import { Prisma } from '../../generated/prisma/client.js';
 import type { PagePosition } from '../../common/http/cursor.js';
 import { MicroBatcher } from '../../common/loops/micro-batcher.js';
-import type { Lease } from '../../common/loops/lease.js';
 import { PrismaService } from '../../common/prisma/prisma.service.js';
 import { DatabaseTime } from '../../common/time/database-time.js';
 import { CALLBACK_STATE, undeliveredJobs } from '../webhooks/callback-state.sql.js';
+import { recordOf, type Intent } from './job-intent.js';
 import type { CallbackState, JobKind, JobRecord } from './job-record.js';
 import { JOB_COLUMNS, toJobRecord, type JobRow } from './job-rows.js';
 import type { JobStatus } from './job-state.js';
-
-/** A job to be recorded before TensorPix hears of it. With a lease it is sent at once, else when it is due. */
-export interface Intent {
-  id: string;
-  tenantId: string;
-  accountId: string;
-  apiKeyId: string;
-  kind: JobKind;
-  preview: boolean;
-  input: Record<string, unknown>;
-  warnings: { code: string; detail: string }[];
-  externalId: string | null;
-  metadata: Record<string, string>;
-  callbackUrl: string | null;
-  callbackEvents: string[];
-  parks: boolean;
-  sourceExpiresAt: Date | null;
-  lease: Lease | null;
-}
 
 export interface JobWithTime {
   job: JobRecord;
@@ -73,34 +54,36 @@ export class JobsStore {
   }
 
   private async insertMany(intents: Intent[]): Promise<(JobWithTime | null)[]> {
-    const rows = await this.prisma.$queryRaw<(JobRow & { now: Date })[]>`
+    const rows = await this.prisma.$queryRaw<{ id: string; now: Date }[]>`
       with input as (
-        select * from jsonb_to_recordset(${JSON.stringify(intents.map(toIntentRow))}::jsonb) as t(
-          id uuid, tenant_id uuid, account_id uuid, api_key_id uuid, kind text, preview boolean, input jsonb,
-          warnings jsonb, external_id text, metadata jsonb, callback_url text, callback_events text[],
-          parks boolean, source_expires_at timestamptz, lease_token uuid, lease_ms float8)
+        select * from jsonb_to_recordset(${JSON.stringify(intents.map(toRow))}::jsonb) as t(
+          id uuid, tenant_id uuid, account_id uuid, api_key_id uuid, kind text, status_reason text, preview boolean,
+          input jsonb, warnings jsonb, external_id text, metadata jsonb, callback_url text, callback_events text[],
+          parks boolean, source_expires_at timestamptz, attempt integer, lease_token uuid, lease_ms float8)
       ), j as (
         insert into jobs (
           id, tenant_id, account_id, api_key_id, kind, status, status_reason, preview, input, warnings, external_id,
           metadata, callback_url, callback_events, parks, source_expires_at, attempt, lease_token, lease_expires_at,
           due_at)
-        select i.id, i.tenant_id, i.account_id, i.api_key_id, i.kind, 'submitting',
-               case when i.lease_token is null then null else 'sending' end,
-               i.preview, i.input, i.warnings, i.external_id, i.metadata, i.callback_url, i.callback_events, i.parks,
-               i.source_expires_at, case when i.lease_token is null then 0 else 1 end, i.lease_token,
-               now() + i.lease_ms * interval '1 millisecond', case when i.lease_token is null then now() end
+        select i.id, i.tenant_id, i.account_id, i.api_key_id, i.kind, 'submitting', i.status_reason, i.preview,
+               i.input, i.warnings, i.external_id, i.metadata, i.callback_url, i.callback_events, i.parks,
+               i.source_expires_at, i.attempt, i.lease_token, now() + i.lease_ms * interval '1 millisecond',
+               case when i.lease_token is null then now() end
           from input i
           join tenants t on t.id = i.tenant_id and t.status = 'active' and t.deleted_at is null
-        returning *
+        returning id, tenant_id, kind, attempt, created_at
       ), event as (
         insert into job_events (job_id, sequence, tenant_id, type, data)
         select j.id, 1, j.tenant_id, case j.kind when 'video' then 'job' else 'image' end || '.submitting',
                jsonb_build_object('attempt', j.attempt)
           from j
       )
-      select ${JOB_COLUMNS}, now() as now from j`;
-    const byId = new Map(rows.map((row) => [row.id, { job: toJobRecord(row), time: new DatabaseTime(row.now) }]));
-    return intents.map(({ id }) => byId.get(id) ?? null);
+      select id, created_at as now from j`;
+    const times = new Map(rows.map(({ id, now }) => [id, now]));
+    return intents.map((intent) => {
+      const now = times.get(intent.id);
+      return now ? { job: recordOf(intent, now), time: new DatabaseTime(now) } : null;
+    });
   }
 
   async find(tenantId: string, kind: JobKind, id: string): Promise<JobWithCallback | null> {
@@ -161,13 +144,14 @@ export class JobsStore {
   }
 }
 
-function toIntentRow(intent: Intent): Record<string, unknown> {
+function toRow(intent: Intent): Record<string, unknown> {
   return {
     id: intent.id,
     tenant_id: intent.tenantId,
     account_id: intent.accountId,
     api_key_id: intent.apiKeyId,
     kind: intent.kind,
+    status_reason: intent.lease ? 'sending' : null,
     preview: intent.preview,
     input: intent.input,
     warnings: intent.warnings,
@@ -177,6 +161,7 @@ function toIntentRow(intent: Intent): Record<string, unknown> {
     callback_events: intent.callbackEvents,
     parks: intent.parks,
     source_expires_at: intent.sourceExpiresAt,
+    attempt: intent.lease ? 1 : 0,
     lease_token: intent.lease?.token ?? null,
     lease_ms: intent.lease?.durationMs ?? null,
   };
