@@ -103,6 +103,7 @@ export class JobsPoller implements OnApplicationBootstrap {
     { trouble }: LookResult,
     failures: number,
   ): Promise<void> {
+    if (trouble === null) await this.tokens.noteValid(tenantId, token);
     if (trouble?.kind === 'token_rejected') await this.tokens.noteRejected(tenantId, token);
     if (trouble?.kind !== 'rate_limited') return;
     const restMs =

@@ -109,14 +109,15 @@ export class SubmissionService {
   }
 
   private async noteAboutTenant(
-    job: JobRecord,
+    { tenantId }: JobRecord,
     token: OpenToken,
     outcome: CallOutcome<unknown>,
     decision: Decision,
   ): Promise<void> {
-    if (outcome.kind === 'refused' && outcome.refusal.reason === 'token_rejected')
-      await this.tokens.noteRejected(job.tenantId, token);
-    if (decision.kind === 'park' && decision.rests)
-      await this.pace.rest(job.tenantId, decision.retryInMs, decision.reason);
+    if (outcome.kind === 'ok') await this.tokens.noteValid(tenantId, token);
+    if (outcome.kind === 'refused' && outcome.refusal.reason === 'token_rejected') {
+      await this.tokens.noteRejected(tenantId, token);
+    }
+    if (decision.kind === 'park' && decision.rests) await this.pace.rest(tenantId, decision.retryInMs, decision.reason);
   }
 }

@@ -10,9 +10,15 @@ export interface OpenToken {
   ciphertext: string;
 }
 
+/** How long it is taken for granted that the tenant's resource says "valid". */
+const NOTED_MS = 30_000;
+const MAX_NOTED = 10_000;
+
 /** Opens tokens for the moment of a call, and keeps what TensorPix says of them. */
 @Injectable()
 export class TenantTokens {
+  private readonly notedValidAtMs = new Map<string, number>();
+
   constructor(
     private readonly keyring: Keyring,
     private readonly tenants: TenantsStore,
@@ -27,10 +33,16 @@ export class TenantTokens {
   /** TensorPix refused this token: shown in the tenant's resource until it is replaced or works again. */
   async noteRejected(tenantId: string, { ciphertext }: OpenToken): Promise<void> {
     this.logger.warn({ tenant_id: tenantId }, 'TensorPix rejects the token of this tenant');
+    this.notedValidAtMs.delete(ciphertext);
     await this.tenants.markToken(tenantId, ciphertext, 'rejected');
   }
 
+  /** TensorPix took this token. Written now and then only, because it is true of almost every call. */
   async noteValid(tenantId: string, { ciphertext }: OpenToken): Promise<void> {
+    const notedAtMs = this.notedValidAtMs.get(ciphertext);
+    if (notedAtMs !== undefined && performance.now() - notedAtMs < NOTED_MS) return;
+    if (this.notedValidAtMs.size >= MAX_NOTED) this.notedValidAtMs.clear();
+    this.notedValidAtMs.set(ciphertext, performance.now());
     await this.tenants.markToken(tenantId, ciphertext, 'valid');
   }
 }

@@ -2,7 +2,8 @@ import { Prisma } from '../../generated/prisma/client.js';
 
 /**
  * How far the callbacks of `jobs j` got: told by the oldest webhook that did not get through, or, when all did, by the
- * newest. Derived on reading, because a copy in the job's row would have to be kept true by every attempt.
+ * newest. A job that ended without any, because its caller got the refusal itself, has none. Derived on reading, because a
+ * copy in the row of the job would have to be kept true by every attempt.
  */
 export const CALLBACK_STATE = Prisma.sql`
   coalesce(
@@ -12,7 +13,8 @@ export const CALLBACK_STATE = Prisma.sql`
       order by d.status = 'delivered', case when d.status = 'delivered' then -d.sequence else d.sequence end
       limit 1),
     jsonb_build_object(
-      'state', case when j.callback_url is null then 'none' else 'pending' end, 'attempts', 0, 'last_error', null))`;
+      'state', case when j.callback_url is null or j.finished_at is not null then 'none' else 'pending' end,
+      'attempts', 0, 'last_error', null))`;
 
 /** The jobs of a tenant with a webhook that has not got through: few, and indexed as such. */
 export function undeliveredJobs(tenantId: string): Prisma.Sql {
