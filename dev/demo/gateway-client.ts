@@ -67,9 +67,10 @@ export class GatewayClient {
 async function explain(answer: Response): Promise<string> {
   const problem = (await answer.json().catch(() => ({}))) as ProblemResource;
   const fields = Object.entries(problem.errors ?? {}).map(([field, messages]) => `${field}: ${messages.join(', ')}`);
-  return [problem.code, problem.detail, ...fields, ...(problem.non_field_errors ?? [])]
-    .filter((part) => part !== undefined)
-    .join(' | ');
+  const all = [...fields, ...(problem.non_field_errors ?? [])];
+  // A single error may be the detail itself.
+  const more = all.filter((text) => text !== problem.detail).join('; ');
+  return `(${problem.code ?? 'no code'}) ${[problem.detail, more].filter(Boolean).join(' ')}`.trim();
 }
 
 /** Does what an operator does for a new team, with the admin key, and what the team does first, with its own. */

@@ -59,6 +59,7 @@ export class Lifetime {
 
   /** Undoes everything, the newest first; what cannot be undone is told and does not keep the rest. */
   async undoAll(complain: (line: string) => void): Promise<void> {
+    this.controller.abort();
     for (const { what, undo } of this.undoing.splice(0).reverse()) {
       await undo().catch((error: unknown) => complain(`${what} did not stop: ${String(error)}`));
     }

@@ -62,7 +62,8 @@ export function parseOptions(args: string[], env: NodeJS.ProcessEnv): DemoOption
     once: flags.once,
     logs: flags.logs,
     port: flags.port === undefined ? null : wholeNumber('--port', flags.port, 0, 65_535),
-    timeoutMs: 1_000 * (flags.timeout === undefined ? defaultTimeoutS : wholeNumber('--timeout', flags.timeout, 1, 86_400)),
+    timeoutMs:
+      1_000 * (flags.timeout === undefined ? defaultTimeoutS : wholeNumber('--timeout', flags.timeout, 1, 86_400)),
     videoUrl: env.DEMO_VIDEO_URL || VIDEO_URL,
     imageUrl: env.DEMO_IMAGE_URL || IMAGE_URL,
     account: token === null ? null : { token, baseUrl: env.TENSORPIX_BASE_URL || TENSORPIX_URL },

@@ -32,12 +32,15 @@ export async function startWebhookReceiver(onWebhook: (webhook: ReceivedWebhook)
   const received: ReceivedWebhook[] = [];
   let verifier: Webhook | null = null;
   const server = createServer((request, response) => {
-    void readBody(request).then((body) => {
-      const webhook = judge(request.headers, body, verifier, received);
-      received.push(webhook);
-      onWebhook(webhook);
-      response.writeHead(webhook.verified ? 204 : 401).end();
-    }, () => request.destroy());
+    void readBody(request).then(
+      (body) => {
+        const webhook = judge(request.headers, body, verifier, received);
+        received.push(webhook);
+        onWebhook(webhook);
+        response.writeHead(webhook.verified ? 204 : 401).end();
+      },
+      () => request.destroy(),
+    );
   });
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject);

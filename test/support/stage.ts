@@ -57,6 +57,9 @@ export interface StageOptions {
   simulator?: Partial<SimulatorOptions>;
 }
 
+/** Longer than anything here takes on a slow machine, and short of a test's own limit. */
+const PATIENCE_MS = 15_000;
+
 let teams = 0;
 let sources = 0;
 
@@ -67,6 +70,12 @@ export class Stage {
   gateway!: Gateway;
   pool!: pg.Pool;
   databaseUrl!: string;
+
+  /** Fields of a create: webhooks to the receiver, for the states that every look is sure to see. */
+  get callback(): { callback_url: string; callback_events: string[] } {
+    const events = ['job.queued', 'job.finished', 'job.failed', 'job.canceled'];
+    return { callback_url: this.receiver.url, callback_events: events };
+  }
 
   async team(body: object = {}): Promise<Team> {
     const token = `token-for-tests-${String((teams += 1)).padStart(4, '0')}`;
@@ -125,9 +134,19 @@ export class Stage {
     return row;
   }
 
-  /** The row once it has this status. */
+  /** Time passes: a parked job is due. A second ago, since the column rounds to milliseconds, and that may be up. */
+  async makeDue(id: string): Promise<void> {
+    await this.sql(`update jobs set due_at = now() - interval '1 second' where id = $1 and due_at is not null`, [id]);
+  }
+
+  /** Time passes: every tenant with jobs at TensorPix is due for a look. */
+  async makeLooksDue(): Promise<void> {
+    await this.sql(`update tenant_paces set poll_due_at = now() - interval '1 second' where poll_due_at is not null`);
+  }
+
+  /** The row once this holds of it. */
   untilRow(id: string, holds: (row: Row) => boolean): Promise<Row> {
-    return eventually(() => this.row(id), holds);
+    return eventually(() => this.row(id), holds, PATIENCE_MS);
   }
 
   async rowsOf(team: Team): Promise<Row[]> {
@@ -155,6 +174,7 @@ export class Stage {
     await eventually(
       () => this.receiver.types(id),
       (received) => JSON.stringify(received) === JSON.stringify(types),
+      PATIENCE_MS,
     );
   }
 
@@ -163,6 +183,16 @@ export class Stage {
     return eventually(
       () => this.deliveries(id),
       (rows) => rows.every(({ status }) => status !== 'pending' && status !== 'failing'),
+      PATIENCE_MS,
+    );
+  }
+
+  /** Waits until the tenant's token rests. */
+  async untilRest(team: Team): Promise<void> {
+    await eventually(
+      () => this.sql('select 1 from tenant_paces where tenant_id = $1 and rest_until > now()', [team.id]),
+      (rows) => rows.length > 0,
+      PATIENCE_MS,
     );
   }
 

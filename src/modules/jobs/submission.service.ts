@@ -1,6 +1,7 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { CONFIG, type Config } from '../../common/config/config.js';
 import { Lease } from '../../common/loops/lease.js';
+import { Logger } from '../../common/logging/logger.js';
 import { Metrics } from '../../common/metrics.js';
 import type { DatabaseTime } from '../../common/time/database-time.js';
 import { TenantTokens, type OpenToken } from '../tenants/tenant-tokens.js';
@@ -48,6 +49,7 @@ export class SubmissionService {
     private readonly changes: JobChangesStore,
     private readonly pace: TenantPaceStore,
     private readonly metrics: Metrics,
+    private readonly logger: Logger,
   ) {}
 
   /** A claim that lasts for one call and its settlement. */
@@ -84,7 +86,10 @@ export class SubmissionService {
     const decision = decide(job, outcome, caller.strict);
     const answered = caller.takeAnswer();
     const written = await this.recorder.record({ job, time }, decision, answered, lease);
-    await this.noteAboutTenant(job, token, outcome, decision);
+    // The outcome is committed: a note that fails must not hide it from the caller.
+    await this.noteAboutTenant(job, token, outcome, decision).catch((error: unknown) =>
+      this.logger.error({ err: error, tenant_id: job.tenantId }, 'a note about a tenant could not be written'),
+    );
     const retryAfterMs = outcome.kind === 'refused' ? outcome.refusal.retryAfterMs : null;
     return { job: written, decision, retryAfterMs };
   }

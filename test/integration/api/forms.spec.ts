@@ -168,10 +168,8 @@ describe('a multipart form', () => {
     ['no disposition', whole.replace('Content-Disposition: form-data; name="video_url"', 'X-Nothing: 1')],
     ['no blank line after the headers', whole.replace('\r\n\r\n', '\r\n')],
     ['bare newlines', whole.replaceAll('\r\n', '\n')],
-    ['a file that is cut', file.slice(0, 1_000)],
     ['a file that is cut in its headers', file.slice(0, 40)],
     ['a nested multipart', whole.replace('\r\n\r\n', '\r\nContent-Type: multipart/mixed; boundary=in\r\n\r\n--in\r\n')],
-    ['a header of 100 kB', whole.replace('\r\n\r\n', `\r\nX-Long: ${'a'.repeat(100_000)}\r\n\r\n`)],
     ['ten thousand fields', form(...Array.from({ length: 10_000 }, () => ({ name: 'a', value: '' })))],
   ])('should be refused with %s, and the gateway lives on', async (_, body) => {
     await expectRefused(world, () => send(body), 400);

@@ -37,7 +37,7 @@ describe('a create whose outcome is unknown (invariant 2)', () => {
   it.each(FAULTS)('should be unconfirmed, answered 202 and never called again: %s', async (_, fault) => {
     const team = await stage.team();
     stage.fault(team, fault);
-    const created = await stage.video(team, { callback_url: stage.receiver.url });
+    const created = await stage.video(team, stage.callback);
     expect(created.status).toBe(202);
     expect(created.body).toMatchObject({ status: 'unconfirmed', tensorpix_id: null, error: null });
     expect(created.body.status_reason).not.toBe('sending');

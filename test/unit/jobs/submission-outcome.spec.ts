@@ -71,7 +71,10 @@ describe('what follows from a call', () => {
     (reason) => {
       for (const job of [VIDEO, ASYNC])
         for (const strict of [true, false])
-          expect(decide(job, unknown(reason), strict)).toEqual({ kind: 'unconfirm', timedOut: reason === 'timeout' });
+          expect(decide(job, unknown(reason), strict)).toMatchObject({
+            kind: 'unconfirm',
+            timedOut: reason === 'timeout',
+          });
     },
   );
 
@@ -155,7 +158,7 @@ describe('the change that follows', () => {
   const decisions: Decision[] = [
     { kind: 'bind', created: { id: 5, status: 'queued', costCredits: null } },
     { kind: 'park', reason: 'rate_limited', retryInMs: 5, rests: true },
-    { kind: 'unconfirm', timedOut: true },
+    { kind: 'unconfirm', statusReason: 'upstream_unavailable', cause: 'timeout', timedOut: true },
     { kind: 'fail', error: { code: 'x', detail: 'y' } },
   ];
 
