@@ -33,7 +33,7 @@ export interface Plan {
 }
 
 const SINGLE_SECONDS = 2;
-/** Whatever the length of a measurement: after a second and a half Prisma and Express still run at half their speed. */
+/** Whatever the length of a measurement: in its first seconds a Node server uses about twice the CPU for a create. */
 const WARM_UP_SECONDS = 5;
 /** The simulator alone is so fast that a full measurement would leave it with a million jobs, which all would then feel. */
 const DIRECT_MAX_SECONDS = 2;

@@ -38,8 +38,8 @@ function formatTable(contestants: Contestant[], rounds: Map<ContestantName, Meas
     return [
       label,
       createsASecond.toFixed(0),
-      p50Ms.toFixed(1),
-      p99Ms.toFixed(1),
+      milliseconds(p50Ms),
+      milliseconds(p99Ms),
       isDirect ? '' : signed(p50Ms - direct.p50Ms),
       isDirect ? '' : signed(p99Ms - direct.p99Ms),
       figure(cpu.server),
@@ -78,7 +78,11 @@ function met(holds: boolean): string {
 }
 
 function signed(value: number): string {
-  return `${value < 0 ? '' : '+'}${value.toFixed(1)}`;
+  return `${value < 0 ? '' : '+'}${milliseconds(value)}`;
+}
+
+function milliseconds(value: number): string {
+  return value.toFixed(Math.abs(value) < 1 ? 2 : 1);
 }
 
 function figure(value: number): string {
