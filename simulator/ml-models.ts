@@ -40,6 +40,8 @@ export const ML_MODELS: readonly MlModel[] = [
   model(18, 9, 'Deinterlace HQ', 1),
   model(19, 10, 'FPS Boost 4x', 2.4, 1, 4),
   model(20, 12, 'Face Enhance HQ', 2.8),
+  // The id that the examples of this project use.
+  model(34, 1, 'Super Resolution Lite', 1, 2),
 ];
 
 const MODELS_BY_ID = new Map(ML_MODELS.map((entry) => [entry.id, entry]));

@@ -5,6 +5,7 @@ const STOP_SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
 const SIGNAL_NUMBERS = { SIGINT: 2, SIGTERM: 15, SIGHUP: 1 };
 /** One Ctrl-C can arrive twice: from the terminal, and passed on by npm or tsx. */
 const REPEAT_MS = 1_000;
+const PARENT_LOOK_MS = 250;
 
 /** The person at the terminal wants the program to end. */
 export class Interruption {
@@ -28,6 +29,7 @@ export class Lifetime {
     for (const name of STOP_SIGNALS) process.on(name, () => this.interrupt(128 + SIGNAL_NUMBERS[name]));
     // `npm run demo | head`: nobody reads any more.
     process.stdout.on('error', () => this.controller.abort(new Interruption(128 + 13)));
+    if (process.env.npm_lifecycle_event) this.watchParent();
   }
 
   fail(error: DemoError): void {
@@ -63,6 +65,15 @@ export class Lifetime {
     for (const { what, undo } of this.undoing.splice(0).reverse()) {
       await undo().catch((error: unknown) => complain(`${what} did not stop: ${String(error)}`));
     }
+  }
+
+  /** npm passes SIGTERM on to the shell that it runs a script with, which ends and tells nobody. */
+  private watchParent(): void {
+    const parent = process.ppid;
+    const look = (): void => {
+      if (process.ppid !== parent) this.controller.abort(new Interruption(128 + SIGNAL_NUMBERS.SIGTERM));
+    };
+    setInterval(look, PARENT_LOOK_MS).unref();
   }
 
   private interrupt(exitCode: number): void {

@@ -51,7 +51,7 @@ Environment:
 
 /**
  * Reads flags and environment. Null asks for the help.
- * @throws UsageError for a flag that is unknown or wrong
+ * @throws UsageError for a flag or variable that is unknown or wrong
  */
 export function parseOptions(args: string[], env: NodeJS.ProcessEnv): DemoOptions | null {
   const flags = parseFlags(args);
@@ -66,7 +66,7 @@ export function parseOptions(args: string[], env: NodeJS.ProcessEnv): DemoOption
       1_000 * (flags.timeout === undefined ? defaultTimeoutS : wholeNumber('--timeout', flags.timeout, 1, 86_400)),
     videoUrl: env.DEMO_VIDEO_URL || VIDEO_URL,
     imageUrl: env.DEMO_IMAGE_URL || IMAGE_URL,
-    account: token === null ? null : { token, baseUrl: env.TENSORPIX_BASE_URL || TENSORPIX_URL },
+    account: token === null ? null : { token, baseUrl: httpOrigin('TENSORPIX_BASE_URL', env, TENSORPIX_URL) },
   };
 }
 
@@ -86,4 +86,11 @@ function wholeNumber(flag: string, text: string, min: number, max: number): numb
     throw new UsageError(`${flag} must be a whole number from ${min} to ${max}`);
   }
   return value;
+}
+
+function httpOrigin(name: string, env: NodeJS.ProcessEnv, fallback: string): string {
+  const text = env[name] || fallback;
+  const url = URL.canParse(text) ? new URL(text) : null;
+  if (url === null || !/^https?:$/.test(url.protocol)) throw new UsageError(`${name} must be an http(s) URL`);
+  return url.origin;
 }

@@ -163,7 +163,7 @@ describe('every operation answers as the OpenAPI file says', () => {
 
   it('should list the AI filters by pages and show the balance', async () => {
     const page = await check('GET', '/api/ml-models/', 200, { query: '?page=2&page_size=6' });
-    expect(page).toMatchObject({ count: 20, next: `${simulator.url}/api/ml-models/?page=3&page_size=6` });
+    expect(page).toMatchObject({ count: 21, next: `${simulator.url}/api/ml-models/?page=3&page_size=6` });
     await check('GET', '/api/accounts/profile/balance/', 200);
   });
 

@@ -18,7 +18,8 @@ export class Logger {
       // Our redaction has already seen the error; pino's serializer would expect an instance.
       serializers: { err: (value: unknown) => value },
     };
-    this.pino = destination ? pino(options, destination) : pino(options);
+    // Written at once: asynchronous lines are lost by a crash, and block the exit when their reader has gone.
+    this.pino = pino(options, destination ?? pino.destination({ sync: true }));
   }
 
   debug(fields: Fields, message: string): void {
