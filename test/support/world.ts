@@ -44,6 +44,8 @@ export interface World {
   auth: { authorization: string };
   sql: <Row>(text: string, values?: unknown[]) => Promise<Row[]>;
   effects: () => Promise<Effects>;
+  /** Runs statements in one transaction, which is committed when `work` is done. */
+  transaction: (work: (run: World['sql']) => Promise<void>) => Promise<void>;
 }
 
 /** Call it at the top of a describe block. The fields are there from `beforeAll` on. */
@@ -73,7 +75,19 @@ export function useWorld(env: NodeJS.ProcessEnv = {}, options: Partial<Simulator
       );
       return { ...(row as Omit<Effects, 'calls'>), calls: simulator.control.requests().filter(isOurs).length };
     };
-    Object.assign(world, { simulator, gateway, tenant, sql, effects, auth: bearer(tenant) });
+    const transaction: World['transaction'] = async (work) => {
+      const client = await (pool as pg.Pool).connect();
+      try {
+        await client.query('begin');
+        await work(
+          async <Row>(text: string, values: unknown[] = []) => (await client.query(text, values)).rows as Row[],
+        );
+        await client.query('commit');
+      } finally {
+        client.release();
+      }
+    };
+    Object.assign(world, { simulator, gateway, tenant, sql, effects, transaction, auth: bearer(tenant) });
   });
   return world;
 }

@@ -113,7 +113,9 @@ function oneOf(env: NodeJS.ProcessEnv, name: string, fallback: string, allowed: 
 
 function adminApiKey(env: NodeJS.ProcessEnv): string {
   const value = required(env, 'ADMIN_API_KEY');
-  if (value.length < 32) throw new ConfigError('ADMIN_API_KEY must have at least 32 characters');
+  if (!/^[\x21-\x7e]{32,512}$/.test(value)) {
+    throw new ConfigError('ADMIN_API_KEY must have at least 32 characters (at most 512), visible ASCII without spaces');
+  }
   return value;
 }
 

@@ -18,18 +18,25 @@ export class CanaryStore {
 
   /** @throws ConfigError when a key is wrong, or one that stored secrets still need is missing */
   async verify(): Promise<void> {
-    const data = this.keyring.keyIds.map((keyId) => ({
-      keyId,
-      ciphertext: this.keyring.encryptWith(keyId, CANARY_TEXT, place(keyId)),
-    }));
-    await this.prisma.encryptionCanary.createMany({ data, skipDuplicates: true });
     const canaries = await this.prisma.encryptionCanary.findMany();
     const configured = new Set(this.keyring.keyIds);
     for (const { keyId, ciphertext } of canaries) {
       if (configured.has(keyId)) this.mustOpen(keyId, ciphertext);
-      else if (await this.isStillNeeded(keyId))
+      else if (await this.isStillNeeded(keyId)) {
         throw new ConfigError(`ENCRYPTION_KEYS lacks the key "${keyId}", which stored secrets need`);
+      }
     }
+    await this.remember(canaries.map(({ keyId }) => keyId));
+  }
+
+  /** Only when the start is not refused: a mistyped key must not be what the right one is held against later. */
+  private async remember(known: string[]): Promise<void> {
+    const added = this.keyring.keyIds.filter((keyId) => !known.includes(keyId));
+    const data = added.map((keyId) => ({
+      keyId,
+      ciphertext: this.keyring.encryptWith(keyId, CANARY_TEXT, place(keyId)),
+    }));
+    if (data.length > 0) await this.prisma.encryptionCanary.createMany({ data, skipDuplicates: true });
   }
 
   private mustOpen(keyId: string, ciphertext: string): void {

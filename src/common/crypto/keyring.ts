@@ -43,19 +43,17 @@ export class Keyring {
     if (version !== 'v1' || !key || !payload)
       throw new DecryptionError(`no key ${JSON.stringify(keyId)} is configured`);
     const bytes = Buffer.from(payload, 'base64url');
-    const decipher = createDecipheriv('aes-256-gcm', key.key, bytes.subarray(0, IV_BYTES), {
-      authTagLength: TAG_BYTES,
-    });
-    decipher.setAAD(additionalData(key.id, place));
-    decipher.setAuthTag(bytes.subarray(bytes.length - TAG_BYTES));
+    const ciphertextEnd = bytes.length - TAG_BYTES;
     try {
-      return (
-        decipher.update(bytes.subarray(IV_BYTES, bytes.length - TAG_BYTES), undefined, 'utf8') + decipher.final('utf8')
-      );
+      const decipher = createDecipheriv('aes-256-gcm', key.key, bytes.subarray(0, IV_BYTES), {
+        authTagLength: TAG_BYTES,
+      });
+      decipher.setAAD(additionalData(key.id, place));
+      decipher.setAuthTag(bytes.subarray(ciphertextEnd));
+      return decipher.update(bytes.subarray(IV_BYTES, ciphertextEnd), undefined, 'utf8') + decipher.final('utf8');
     } catch {
-      throw new DecryptionError(
-        `key ${JSON.stringify(key.id)} does not open this ciphertext in ${place.table}.${place.column}`,
-      );
+      const where = `${place.table}.${place.column}`;
+      throw new DecryptionError(`key ${JSON.stringify(key.id)} does not open this ciphertext in ${where}`);
     }
   }
 
@@ -73,9 +71,9 @@ export class Keyring {
 
   /** True when some configured key made this authenticator: cursors survive a rotation. */
   verifyMac(text: string, mac: string): boolean {
-    const given = Buffer.from(mac, 'base64url');
+    const given = Buffer.from(mac);
     return this.macKeys.some((key) => {
-      const expected = this.macUnder(key, text);
+      const expected = Buffer.from(this.macUnder(key, text).toString('base64url'));
       return expected.length === given.length && timingSafeEqual(expected, given);
     });
   }

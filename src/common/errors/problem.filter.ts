@@ -24,6 +24,7 @@ const STATUS_FALLBACK: Record<number, ProblemCode> = {
   400: 'validation_failed',
   404: 'not_found',
   405: 'method_not_allowed',
+  414: 'not_found',
   413: 'payload_too_large',
   415: 'unsupported_media_type',
   429: 'rate_limited',
@@ -65,8 +66,13 @@ function toProblem(error: unknown): Problem {
   const known = typeof code === 'string' ? FASTIFY_CODES[code] : undefined;
   if (known) return new Problem(known.code, known.detail, { cause: error });
   const status = error instanceof HttpException ? error.getStatus() : statusCode;
-  const fallback = typeof status === 'number' ? STATUS_FALLBACK[status] : undefined;
+  const fallback = typeof status === 'number' ? fallbackOf(status) : undefined;
   if (fallback === 'not_found') return new Problem('not_found', 'There is nothing at this path.');
   if (fallback) return new Problem(fallback, 'The request could not be processed.', { cause: error });
   return new Problem('internal_error', 'Something unexpected happened.', { cause: error });
+}
+
+/** What a framework calls a client's fault is never ours. */
+function fallbackOf(status: number): ProblemCode | undefined {
+  return STATUS_FALLBACK[status] ?? (status >= 400 && status < 500 ? 'validation_failed' : undefined);
 }

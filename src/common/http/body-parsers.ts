@@ -9,6 +9,8 @@ import { FormFields } from '../validation/text-fields.js';
 export const BODY_LIMIT_BYTES = 1_048_576;
 
 const MAX_FORM_FIELDS = 200;
+const CHARSET = /;\s*charset\s*=\s*"?([^\s;"]+)/i;
+const UTF8 = /^(utf-?8|us-ascii)$/i;
 
 /** The three media types that TensorPix takes, each as UTF-8 only; anything else is Fastify's 415. */
 export function registerBodyParsers(fastify: FastifyInstance): void {
@@ -28,11 +30,13 @@ export function registerBodyParsers(fastify: FastifyInstance): void {
 }
 
 function decode(request: FastifyRequest, body: Buffer): string {
-  const charset = /;\s*charset\s*=\s*"?([^\s;"]+)/i.exec(request.headers['content-type'] ?? '')?.[1];
-  if (charset && !/^(utf-?8|us-ascii)$/i.test(charset)) {
-    throw new Problem('unsupported_media_type', 'Only UTF-8 bodies are understood.');
-  }
+  const charset = CHARSET.exec(request.headers['content-type'] ?? '')?.[1];
+  if (charset && !UTF8.test(charset)) throw notUtf8();
   return utf8(body);
+}
+
+function notUtf8(): Problem {
+  return new Problem('unsupported_media_type', 'Only UTF-8 bodies are understood.');
 }
 
 function utf8(bytes: Buffer): string {
@@ -42,6 +46,13 @@ function utf8(bytes: Buffer): string {
 
 function parseJson(text: string): unknown {
   if (text === '') return undefined;
+  const value = readJson(text);
+  // Null would pass for "no body" further on.
+  if (value === null) throw Problem.invalid({}, ['The body must be a JSON object.']);
+  return value;
+}
+
+function readJson(text: string): unknown {
   try {
     return secureJson.parse(text, null, { protoAction: 'error', constructorAction: 'error' });
   } catch {
@@ -49,37 +60,65 @@ function parseJson(text: string): unknown {
   }
 }
 
+/** Strictly: URLSearchParams would turn an escape that is no UTF-8 into another character. */
 function parseUrlencoded(text: string): FormFields {
-  const values = new Map<string, string[]>();
-  let count = 0;
-  for (const [name, value] of new URLSearchParams(text)) {
-    if ((count += 1) > MAX_FORM_FIELDS) throw Problem.invalid({}, ['The form has too many fields.']);
-    values.set(name, [...(values.get(name) ?? []), value]);
+  const form = new Map<string, string[]>();
+  const pairs = text === '' ? [] : text.split('&');
+  if (pairs.length > MAX_FORM_FIELDS) throw tooManyFields();
+  try {
+    for (const pair of pairs) {
+      const [name = '', ...value] = pair.replaceAll('+', ' ').split('=');
+      append(form, decodeURIComponent(name), decodeURIComponent(value.join('=')));
+    }
+  } catch {
+    throw Problem.invalid({}, ['The form is not urlencoded UTF-8.']);
   }
-  return new FormFields(values);
+  return new FormFields(form);
 }
 
 /** Fields only: a file is refused by the name of its field. */
 function parseMultipart(contentType: string, body: Buffer): Promise<FormFields> {
+  const text = utf8(body);
   return new Promise((resolve, reject) => {
     const malformed = () => reject(Problem.invalid({}, ['The multipart body is malformed.']));
-    const values = new Map<string, string[]>();
+    const form = new Map<string, string[]>();
     try {
+      mustBeUtf8Parts(contentType, text);
       const busboy = new Busboy({
         headers: { 'content-type': contentType },
         limits: { fields: MAX_FORM_FIELDS, files: 1, fieldSize: BODY_LIMIT_BYTES },
       });
-      busboy.on('field', (name, value) => values.set(name, [...(values.get(name) ?? []), value]));
+      busboy.on('field', (name, value) => append(form, name, value));
       busboy.on('file', (name, stream) => {
-        stream.resume();
+        // A file that is cut off fails in its own stream, later: unheard, that would end the process.
+        stream.on('error', malformed).resume();
         reject(Problem.invalid({ [name]: ['must be a text field, not a file'] }));
       });
-      busboy.on('fieldsLimit', () => reject(Problem.invalid({}, ['The form has too many fields.'])));
+      busboy.on('fieldsLimit', () => reject(tooManyFields()));
       busboy.on('error', malformed);
-      busboy.on('finish', () => resolve(new FormFields(values)));
+      busboy.on('finish', () => resolve(new FormFields(form)));
       busboy.end(body);
-    } catch {
-      malformed();
+    } catch (error) {
+      if (error instanceof Problem) reject(error);
+      else malformed();
     }
   });
+}
+
+/** busboy decodes a part in whatever charset its header names; ours is UTF-8. */
+function mustBeUtf8Parts(contentType: string, text: string): void {
+  const boundary = /boundary="?([^";]+)/i.exec(contentType)?.[1];
+  const heads =
+    boundary === undefined ? [] : text.split(`--${boundary}`).map((part) => part.split('\r\n\r\n')[0] ?? '');
+  if (heads.some((head) => CHARSET.test(head) && !UTF8.test(CHARSET.exec(head)?.[1] ?? ''))) throw notUtf8();
+}
+
+function append(form: Map<string, string[]>, name: string, value: string): void {
+  const values = form.get(name);
+  if (values) values.push(value);
+  else form.set(name, [value]);
+}
+
+function tooManyFields(): Problem {
+  return Problem.invalid({}, ['The form has too many fields.']);
 }

@@ -27,10 +27,13 @@ export class Cursors {
   /** @throws Problem `validation_failed` on `cursor` */
   open(list: string, cursor: string | undefined): string | undefined {
     if (cursor === undefined) return undefined;
-    const [payload = '', mac = ''] = cursor.split('.');
+    const [payload = '', mac = '', ...rest] = cursor.split('.');
     const position = Buffer.from(payload, 'base64url').toString();
-    if (!this.keyring.verifyMac(`${list}:${position}`, mac))
+    // Decoding is lenient: only the one canonical spelling counts.
+    const canonical = rest.length === 0 && Buffer.from(position).toString('base64url') === payload;
+    if (!canonical || !this.keyring.verifyMac(`${list}:${position}`, mac)) {
       throw Problem.invalid({ cursor: ['is not a cursor of this list'] });
+    }
     return position;
   }
 

@@ -11,6 +11,7 @@ const MAX_WAIT_SECONDS = 60;
 /** Preferences are hints: what is malformed or unknown is ignored, and a longer wait than 60 s counts as 60 s. */
 export function parsePrefer(header: string | string[] | undefined): Preferences {
   const preferences: Preferences = { waitSeconds: undefined, respondAsync: false, strict: false };
+  let handling: string | undefined;
   const tokens = [header ?? []].flat().join(',').split(',');
   for (const token of tokens) {
     const [name = '', value = ''] = (token.split(';')[0] ?? '').split('=').map((part) => part.trim().toLowerCase());
@@ -19,7 +20,7 @@ export function parsePrefer(header: string | string[] | undefined): Preferences 
     // The first of several wins (RFC 7240, section 2).
     else if (name === 'wait' && /^\d{1,6}$/.test(bare)) {
       preferences.waitSeconds ??= Math.min(MAX_WAIT_SECONDS, Number(bare));
-    } else if (name === 'handling' && bare === 'strict') preferences.strict = true;
+    } else if (name === 'handling' && (bare === 'strict' || bare === 'lenient')) handling ??= bare;
   }
-  return preferences;
+  return { ...preferences, strict: handling === 'strict' };
 }

@@ -1,42 +1,31 @@
-/** Keys whose values never reach a log, whatever they hold. Compared in lower case without `_` and `-`. */
-const SECRET_KEYS = new Set([
-  'authorization',
-  'cookie',
-  'setcookie',
-  'token',
-  'tensorpixtoken',
-  'tokenciphertext',
-  'ciphertext',
-  'secret',
-  'webhooksecret',
-  'password',
-  'apikey',
-  'adminapikey',
-  'key',
-  'keyhash',
-  'encryptionkeys',
-  'databaseurl',
-  'plaintext',
-]);
-
 const REDACTED = '[redacted]';
 const MAX_DEPTH = 8;
 
+/** Keys whose values never reach a log, whatever they hold: these, and all that end so. Lower case, no `_` or `-`. */
+const SECRET_KEYS = new Set(['key', 'keyhash', 'plaintext']);
+const SECRET_ENDINGS =
+  /(token|secret|password|apikey|accesskey|privatekey|authorization|cookie|ciphertext|credential|signature|encryptionkeys|databaseurl)$/;
+
+/** What no secret comes without: most texts are let through by this one look. */
+const SUSPICIOUS =
+  /[?@#]|%3f|&quest|bearer|token|basic|tpg_|whsec_|secret|passw|key|authorization|credential|signature|cookie/i;
+
 /** Patterns of secrets inside free text. A query string is one too: presigned URLs carry their signature there. */
 const TEXT_RULES: [RegExp, string][] = [
-  [/\b(Bearer|Token|Basic)\s+[^\s"',;]+/gi, `$1 ${REDACTED}`],
-  [/\btpg_[A-Za-z0-9_-]+/g, `tpg_${REDACTED}`],
-  [/\bwhsec_[A-Za-z0-9+/=_-]+/g, `whsec_${REDACTED}`],
-  [/\b([a-z][a-z0-9+.-]*:\/\/)[^\s/@"'<>]+@/gi, `$1${REDACTED}@`],
-  [/\b(https?:\/\/[^\s?#"'<>]+)[?#][^\s"'<>]+/gi, `$1?${REDACTED}`],
+  // any query string, also where the URL is escaped or has lost its scheme
+  [/(?:\?|%3F|&quest;)(?=[^\s"'<>]*(?:=|%3D|\\u003d))[^\s"'<>]+/gi, `?${REDACTED}`],
+  [/(\bhttps?:\/\/[^\s?#"'<>]+)#[^\s"'<>]+/gi, `$1#${REDACTED}`],
+  // credentials inside a URL, up to the last @
+  [/(\b[a-z][a-z0-9+.-]*:\/\/)[^\s/"'<>]*@/gi, `$1${REDACTED}@`],
+  [/\b(Bearer|Token|Basic)(\s+["']?)[^\s"',;]{8,}/gi, `$1$2${REDACTED}`],
+  [/tpg_[A-Za-z0-9_-]+/g, `tpg_${REDACTED}`],
+  [/whsec_[A-Za-z0-9+/=_-]+/g, `whsec_${REDACTED}`],
+  // name=value and name: value, with any quotes
   [
-    /\b((?:x-(?:amz|goog)-(?:signature|credential|security-token)|signature|sig|token|key|secret|password)=)[^&\s"']+/gi,
+    /([\w-]*(?:token|secret|passw(?:or)?d|api[-_]?key|access[-_]?key|authorization|credential|signature|encryption[-_]?keys?|cookie)\w*\\?["']?\s*(?:=|:|%3D|\\u003d)\s*\\?["']?)[^\s"'&,;\\}]+/gi,
     `$1${REDACTED}`,
   ],
 ];
-
-/** What no secret comes without: most texts are let through by this one look. */
-const SUSPICIOUS = /bearer|token|basic|tpg_|whsec_|:\/\/|sig|credential|key|secret|password/i;
 
 /** A text that may be logged or stored as an error: tokens, secrets, credentials and query strings are taken out. */
 export function redactText(text: string): string {
@@ -44,13 +33,21 @@ export function redactText(text: string): string {
   return TEXT_RULES.reduce((result, [pattern, replacement]) => result.replace(pattern, replacement), text);
 }
 
-/** A copy of a value that may be logged. Errors become `{type, message, code, stack, cause}`. */
+/** A copy of a value that may be logged; never throws. Errors become `{type, message, code, stack, cause}`. */
 export function redact(value: unknown, depth = 0): unknown {
+  try {
+    return redactValue(value, depth);
+  } catch {
+    return '[unreadable]';
+  }
+}
+
+function redactValue(value: unknown, depth: number): unknown {
   if (typeof value === 'string') return redactText(value);
   if (typeof value === 'bigint') return value.toString();
   if (typeof value !== 'object' || value === null) return value;
   if (depth >= MAX_DEPTH) return '[deep]';
-  if (value instanceof Date) return value.toISOString();
+  if (value instanceof Date) return Number.isNaN(value.getTime()) ? 'Invalid Date' : value.toISOString();
   if (value instanceof URL) return redactText(value.href);
   if (ArrayBuffer.isView(value)) return `[${value.byteLength} bytes]`;
   if (value instanceof Error) return redactError(value, depth);
@@ -58,12 +55,16 @@ export function redact(value: unknown, depth = 0): unknown {
   if (value instanceof Map) return redact(Object.fromEntries(value), depth);
   if (value instanceof Set) return redact([...value], depth);
   return Object.fromEntries(
-    Object.entries(value).map(([key, inner]) => [key, isSecretKey(key) ? REDACTED : redact(inner, depth + 1)]),
+    Object.entries(value).map(([key, inner]) => [
+      redactText(key),
+      isSecretKey(key) ? REDACTED : redact(inner, depth + 1),
+    ]),
   );
 }
 
 function isSecretKey(key: string): boolean {
-  return SECRET_KEYS.has(key.toLowerCase().replaceAll(/[_-]/g, ''));
+  const plain = key.toLowerCase().replaceAll(/[_-]/g, '');
+  return SECRET_KEYS.has(plain) || SECRET_ENDINGS.test(plain);
 }
 
 /** Only these properties: clients hang requests, headers and configurations on their errors. */

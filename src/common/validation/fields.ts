@@ -12,9 +12,7 @@ import {
   IsOptional,
   IsString,
   Max,
-  MaxLength,
   Min,
-  MinLength,
   ValidateBy,
   ValidateIf,
 } from 'class-validator';
@@ -87,16 +85,24 @@ export function isStorableText(text: string): boolean {
   return !text.includes('\0') && !/\p{Surrogate}/u.test(text);
 }
 
+/** Characters are code points, as JSON Schema counts them. */
+export function countCharacters(text: string): number {
+  return [...text].length;
+}
+
+function checkLength(text: string, min: number, max: number): string | null {
+  const length = countCharacters(text);
+  if (length < min) return min === 1 ? 'must not be empty' : `must have at least ${min} characters`;
+  return length > max ? `must have at most ${max} characters` : null;
+}
+
 export function StringField(
   options: FieldOptions & { minLength?: number; maxLength: number; format?: string },
 ): PropertyDecorator {
   const { minLength = 0, maxLength, format } = options;
   const checks = [
     IsString({ message: 'must be a string' }),
-    MinLength(minLength, {
-      message: minLength === 1 ? 'must not be empty' : 'must have at least $constraint1 characters',
-    }),
-    MaxLength(maxLength, { message: 'must have at most $constraint1 characters' }),
+    checkedBy((value) => checkLength(value as string, minLength, maxLength)),
     wellFormed,
   ];
   return field('string', options, checks, {

@@ -1,4 +1,10 @@
-import { CheckedJsonField, CheckedStringField, StringField, isStorableText } from '../../common/validation/fields.js';
+import {
+  CheckedJsonField,
+  CheckedStringField,
+  StringField,
+  countCharacters,
+  isStorableText,
+} from '../../common/validation/fields.js';
 
 const MAX_METADATA_KEYS = 16;
 const MAX_METADATA_KEY_LENGTH = 40;
@@ -49,10 +55,10 @@ function checkMetadata(value: unknown): string | null {
   const entries = Object.entries(value as Record<string, unknown>);
   if (entries.length > MAX_METADATA_KEYS) return `must have at most ${MAX_METADATA_KEYS} keys`;
   for (const [key, text] of entries) {
-    if (key === '' || key.length > MAX_METADATA_KEY_LENGTH)
+    if (key === '' || countCharacters(key) > MAX_METADATA_KEY_LENGTH)
       return `must have keys of 1 to ${MAX_METADATA_KEY_LENGTH} characters`;
     if (typeof text !== 'string') return 'must have string values';
-    if (text.length > MAX_METADATA_VALUE_LENGTH)
+    if (countCharacters(text) > MAX_METADATA_VALUE_LENGTH)
       return `must have values of at most ${MAX_METADATA_VALUE_LENGTH} characters`;
     if (!isStorableText(key) || !isStorableText(text)) return 'must not contain NUL characters or lone surrogates';
   }

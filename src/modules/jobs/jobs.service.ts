@@ -54,7 +54,7 @@ export class JobsService {
       created_before,
       callback,
     } = query;
-    const list = `${kind}s`;
+    const list = `${kind}s/${tenant.id}`;
     const filter = {
       kind,
       statuses: status,

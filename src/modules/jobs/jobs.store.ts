@@ -71,6 +71,7 @@ export class JobsStore {
                case when i.lease_token is null then now() end
           from input i
           join tenants t on t.id = i.tenant_id and t.status = 'active' and t.deleted_at is null
+           for key share of t
         returning id, tenant_id, kind, attempt, created_at
       ), event as (
         insert into job_events (job_id, sequence, tenant_id, type, data)

@@ -1,11 +1,7 @@
 import { CheckedStringField, EnumField, EnumListField, StringField } from '../../common/validation/fields.js';
+import { checkTime } from '../../common/validation/time.js';
 import { PageQuery } from '../tenants/tenants.dto.js';
 import { JOB_STATUSES, type JobStatus } from './job-state.js';
-
-function checkTime(text: string): string | null {
-  const rfc3339 = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?(Z|[+-]\d\d:\d\d)$/i.test(text);
-  return rfc3339 && !Number.isNaN(Date.parse(text)) ? null : 'must be an RFC 3339 time such as 2026-11-20T09:00:00Z';
-}
 
 /** Query of `GET /v1/jobs` and `GET /v1/images` (contract, section 4). */
 export class ListJobsQuery extends PageQuery {

@@ -9,6 +9,7 @@ import {
   ObjectField,
   StringField,
 } from '../../common/validation/fields.js';
+import { checkTime } from '../../common/validation/time.js';
 import { SCOPES, type Scope } from './api-key.js';
 import { TOKEN_PATTERN } from './tenant-token.js';
 import type { TenantStatus, TokenStatus } from './tenants.store.js';
@@ -113,9 +114,7 @@ export class PageQuery {
 }
 
 function checkFuture(text: string): string | null {
-  const rfc3339 = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)$/.test(text);
-  if (!rfc3339 || Number.isNaN(Date.parse(text))) return 'must be an RFC 3339 time such as 2027-01-31T12:00:00Z';
-  return Date.parse(text) > Date.now() ? null : 'must be in the future';
+  return checkTime(text) ?? (Date.parse(text) > Date.now() ? null : 'must be in the future');
 }
 
 /** Body of `POST /v1/tenants/{id}/api-keys`. */

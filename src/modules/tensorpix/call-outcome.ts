@@ -45,6 +45,8 @@ export interface WireAnswer {
 }
 
 const MAX_DETAIL_LENGTH = 500;
+const MAX_MESSAGES = 10;
+const MAX_ERRORS_LENGTH = 4_000;
 const MAX_RETRY_AFTER_MS = 3_600_000;
 
 /** Statuses with one meaning. 400 needs its text, and everything from 500 on says nothing about what was done. */
@@ -127,25 +129,35 @@ function readErrorBody(json: unknown): { errors: FieldErrors; nonFieldErrors: st
   }
   const { errors, non_field_errors, detail, ...rest } = json as Record<string, unknown>;
   const fields = typeof errors === 'object' && errors !== null ? errors : rest;
-  const entries = Object.entries(fields).map(([name, value]) => [name, messages(value)] as const);
-  return {
-    errors: Object.fromEntries(entries.filter(([, texts]) => texts.length > 0)),
-    nonFieldErrors: messages(non_field_errors),
-    detail: typeof detail === 'string' ? cleanText(detail) : null,
-  };
+  const [text] = messages(detail);
+  return { errors: boundedErrors(fields), nonFieldErrors: messages(non_field_errors), detail: text ?? null };
+}
+
+/** Only so much of a refusal is kept: it goes into answers, rows and webhooks, which stay below 20 kB. */
+function boundedErrors(fields: object): FieldErrors {
+  const errors: FieldErrors = {};
+  let left = MAX_ERRORS_LENGTH;
+  for (const [name, value] of Object.entries(fields)) {
+    const texts = messages(value);
+    left -= name.length + texts.join('').length;
+    if (left < 0) break;
+    if (texts.length > 0) errors[cleanText(name)] = texts;
+  }
+  return errors;
 }
 
 function messages(value: unknown): string[] {
   return [value]
     .flat()
-    .filter((item) => typeof item === 'string')
-    .slice(0, 20)
-    .map(cleanText);
+    .filter((item) => typeof item === 'string' && item.trim() !== '')
+    .slice(0, MAX_MESSAGES)
+    .map((item) => cleanText(item as string));
 }
 
-/** Upstream text as it may be stored and shown: no secrets, no NUL, bounded. */
+/** Upstream text as it may be stored and shown: without secrets, and bounded. */
 function cleanText(text: string): string {
-  return redactText(text.replaceAll('\0', '').replace(/\p{Surrogate}/gu, '\uFFFD')).slice(0, MAX_DETAIL_LENGTH);
+  // Cut between characters: half a surrogate pair could not be stored.
+  return Array.from(redactText(text)).slice(0, MAX_DETAIL_LENGTH).join('');
 }
 
 /** Header in seconds or as a date, then DRF's "Expected available in N seconds."; at most an hour. */

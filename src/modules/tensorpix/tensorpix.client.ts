@@ -14,6 +14,7 @@ import {
   type UpstreamJob,
   type UpstreamJobPage,
 } from './answers.js';
+import { safeAnswerText } from './answer-text.js';
 import { classifyAnswer, classifyFailure, type CallOutcome } from './call-outcome.js';
 import { poolAdapter, TransportError } from './pool.adapter.js';
 
@@ -155,7 +156,7 @@ export class TensorpixClient implements OnModuleDestroy {
       return classifyAnswer(
         {
           status: response.status,
-          body: response.data,
+          body: safeAnswerText(response.data, token),
           retryAfter: typeof retryAfter === 'string' ? retryAfter : undefined,
         },
         parse,

@@ -12,7 +12,10 @@ export class WebhookSecretsStore {
     private readonly keyring: Keyring,
   ) {}
 
-  /** Those that sign now, the current one first. A tenant gets its first secret when it is first asked for. */
+  /**
+   * Those that sign now, the current one first. A tenant gets its first secret when it is first asked for; a deleted
+   * tenant has none.
+   */
   async findSigning(tenantId: string): Promise<string[]> {
     const rows = await this.read(tenantId);
     if (rows.length > 0) return rows;
@@ -22,19 +25,21 @@ export class WebhookSecretsStore {
 
   /** Puts a new secret in the current one's place, which signs along until the overlap has passed. */
   async rotate(tenantId: string, overlapSeconds: number): Promise<string> {
-    await this.findSigning(tenantId);
     const secret = newWebhookSecret();
     const id = uuidv7();
-    await this.prisma.$transaction([
-      this.prisma.$executeRaw`
+    const ciphertext = this.keyring.encrypt(secret, place(tenantId, id));
+    await this.insertFirst(tenantId);
+    await this.prisma.$transaction(async (tx) => {
+      // One rotation of a tenant at a time, because each must find exactly one current secret.
+      await tx.$queryRaw`select id from tenants where id = ${tenantId}::uuid for no key update`;
+      await tx.$executeRaw`
         update webhook_secrets
            set expires_at = now() + ${overlapSeconds}::int * interval '1 second'
-         where tenant_id = ${tenantId}::uuid and expires_at is null`,
-      this.prisma.webhookSecret.create({
-        data: { id, tenantId, ciphertext: this.keyring.encrypt(secret, place(tenantId, id)) },
-      }),
-      this.prisma.$executeRaw`delete from webhook_secrets where tenant_id = ${tenantId}::uuid and expires_at <= now()`,
-    ]);
+         where tenant_id = ${tenantId}::uuid and expires_at is null`;
+      await tx.webhookSecret.create({ data: { id, tenantId, ciphertext } });
+      await tx.$executeRaw`
+        delete from webhook_secrets where tenant_id = ${tenantId}::uuid and expires_at <= now()`;
+    });
     return secret;
   }
 
@@ -51,7 +56,8 @@ export class WebhookSecretsStore {
     const id = uuidv7();
     const ciphertext = this.keyring.encrypt(newWebhookSecret(), place(tenantId, id));
     await this.prisma.$executeRaw`
-      insert into webhook_secrets (id, tenant_id, ciphertext) values (${id}::uuid, ${tenantId}::uuid, ${ciphertext})
+      insert into webhook_secrets (id, tenant_id, ciphertext)
+      select ${id}::uuid, t.id, ${ciphertext} from tenants t where t.id = ${tenantId}::uuid and t.deleted_at is null
       on conflict do nothing`;
   }
 }

@@ -7,7 +7,7 @@ import { Metrics } from '../../common/metrics.js';
 import { OutboundClient } from '../../common/outbound/outbound-client.js';
 import { DeliveriesStore, type ClaimedDelivery } from './deliveries.store.js';
 import { DeliveryWakeUp } from './delivery-wake-up.js';
-import { verdictOf } from './retry-schedule.js';
+import { verdictOf, type Verdict } from './retry-schedule.js';
 import { webhookHeaders } from './signature.js';
 import { SigningSecrets } from './signing-secrets.js';
 
@@ -17,6 +17,8 @@ const MAX_IN_FLIGHT = 200;
 const MIN_CLAIM = 20;
 const LEASE_MARGIN_MS = 10_000;
 const INTERVAL_MS = 1_000;
+/** A deleted tenant has no secrets, and nobody could verify what it sends. */
+const UNSIGNABLE: Verdict = { status: 'exhausted', retryInMs: null, error: 'the tenant was deleted' };
 
 /**
  * Sends the webhooks that are due. A tick claims as many as there is room for and does not wait for them: a receiver
@@ -77,17 +79,20 @@ export class WebhooksDispatcher implements OnApplicationBootstrap {
   private async attempt(delivery: ClaimedDelivery, lease: Lease): Promise<void> {
     const { id, tenantId, url, body, callbackAllowedHosts } = delivery;
     const secrets = await this.secrets.find(tenantId);
+    if (secrets.length === 0) return this.record(delivery, lease, UNSIGNABLE);
     if (!lease.covers(this.config.callbackTimeoutMs)) return this.deliveries.release([id], lease.token);
     const headers = webhookHeaders(id, Math.floor(Date.now() / 1000), body, secrets);
     const outcome = await this.outbound.post({ url, headers, body, allowedHosts: callbackAllowedHosts });
     const verdict = verdictOf(outcome, delivery.attempts, this.config.callbackRetryScheduleMs);
     this.metrics.deliveryAttempts.inc({ outcome: outcome.kind === 'response' ? verdict.status : outcome.errorClass });
+    await this.record(delivery, lease, verdict);
+  }
+
+  private async record({ id, jobId, tenantId }: ClaimedDelivery, lease: Lease, verdict: Verdict): Promise<void> {
     const written = await this.deliveries.mark({ id, leaseToken: lease.token, ...verdict });
     if (!written) this.metrics.lostLeases.inc({ loop: 'dispatcher' });
-    if (verdict.status === 'exhausted')
-      this.logger.warn(
-        { delivery_id: id, job_id: delivery.jobId, tenant_id: tenantId, error: verdict.error },
-        'a webhook was given up',
-      );
+    if (verdict.status !== 'exhausted') return;
+    const fields = { delivery_id: id, job_id: jobId, tenant_id: tenantId, error: verdict.error };
+    this.logger.warn(fields, 'a webhook was given up');
   }
 }

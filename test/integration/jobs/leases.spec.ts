@@ -1,0 +1,140 @@
+import { describe, expect, it } from '@jest/globals';
+import request from 'supertest';
+import { JobsSubmitter } from '../../../src/modules/jobs/jobs.submitter.js';
+import { eventually } from '../../support/gateway.js';
+import { idOf, useStage, type Team } from '../../support/stage.js';
+
+/** No loop runs: these tests tick, and so decide who comes first. */
+const stage = useStage({ env: { GATEWAY_ROLE: 'api', TENSORPIX_TIMEOUT_MS: '10000' } });
+const SLOW = { kind: 'slow', delay_ms: 1_000 } as const;
+
+async function tick(): Promise<void> {
+  const submitter = stage.gateway.app.get(JobsSubmitter, { strict: false });
+  await submitter.tick();
+  await submitter.drain();
+}
+
+/** A create whose call is under way; the caller was answered `sending`. */
+async function sending(team: Team, fields: object = stage.callback): Promise<string> {
+  stage.fault(team, SLOW, { times: 1 });
+  const created = await stage.video(team, fields, { prefer: 'wait=0' });
+  expect([created.status, created.body.status_reason]).toEqual([202, 'sending']);
+  await eventually(
+    () => stage.creates(team),
+    (count) => count === 1,
+  );
+  return idOf(created);
+}
+
+async function expireLease(id: string): Promise<void> {
+  await stage.sql(`update jobs set lease_expires_at = now() - interval '1 second' where id = $1`, [id]);
+}
+
+/** As a sender that died leaves a row: claimed, with nobody behind the claim. */
+async function loseSender(id: string): Promise<void> {
+  await stage.sql(
+    `update jobs set lease_token = gen_random_uuid(), lease_expires_at = now() - interval '1 second', due_at = null,
+            attempt = 1, status_reason = 'sending' where id = $1`,
+    [id],
+  );
+}
+
+describe('a row whose sender died', () => {
+  it('should be left alone while its lease lasts', async () => {
+    const team = await stage.team();
+    const id = await sending(team);
+    await tick();
+    expect(await stage.row(id)).toMatchObject({ status: 'submitting', status_reason: 'sending' });
+    await stage.untilRow(id, ({ status }) => status === 'queued');
+    expect(stage.creates(team)).toBe(1);
+  });
+
+  it('should become unconfirmed, and never be sent, once its lease has expired (invariants 2 and 8)', async () => {
+    const team = await stage.team();
+    const id = idOf(await stage.video(team, stage.callback, { prefer: 'respond-async' }));
+    await loseSender(id);
+    for (let ticks = 0; ticks < 3; ticks += 1) await tick();
+    expect(await stage.row(id)).toMatchObject({ status: 'unconfirmed', lease_token: null, due_at: null });
+    expect((await stage.events(id)).at(-1)).toMatchObject({ type: 'job.unconfirmed', data: { reason: 'sender_lost' } });
+    expect(stage.creates(team)).toBe(0);
+  });
+
+  it('should not be settled twice by two replicas that find it at once', async () => {
+    const team = await stage.team();
+    const created = await Promise.all(
+      Array.from({ length: 20 }, () => stage.video(team, {}, { prefer: 'respond-async' })),
+    );
+    const ids = created.map(idOf);
+    for (const id of ids) await loseSender(id);
+    await Promise.all([tick(), tick(), tick()]);
+    for (const id of ids) expect(await stage.eventTypes(id)).toEqual(['job.submitting', 'job.unconfirmed']);
+  });
+});
+
+describe('a late answer of TensorPix', () => {
+  it('should bind its id to the row although the lease has expired (invariant 8)', async () => {
+    const team = await stage.team();
+    const id = await sending(team);
+    await expireLease(id);
+    await tick();
+    expect((await stage.row(id)).status).toBe('unconfirmed');
+
+    const bound = await stage.untilRow(id, ({ tensorpix_id }) => tensorpix_id !== null);
+    expect(bound.status).toBe('queued');
+    expect(await stage.eventTypes(id)).toEqual(['job.submitting', 'job.unconfirmed', 'job.queued']);
+    expect((await stage.deliveries(id)).map(({ event_type }) => event_type)).toEqual(['job.queued']);
+    expect(stage.creates(team)).toBe(1);
+  });
+
+  it('should be recorded as upstream_duplicate when the row has another id already', async () => {
+    const team = await stage.team();
+    const id = await sending(team);
+    await stage.sql(
+      `update jobs set status = 'queued', tensorpix_id = 999000111, lease_token = null, lease_expires_at = null,
+              sequence = sequence + 1 where id = $1`,
+      [id],
+    );
+    await stage.sql(`insert into job_events (job_id, sequence, tenant_id, type) values ($1, 2, $2, 'job.queued')`, [
+      id,
+      team.id,
+    ]);
+    const duplicates = await stage.metric('gateway_upstream_duplicates_total');
+    await eventually(
+      () => stage.eventTypes(id),
+      (types) => types.includes('job.upstream_duplicate'),
+    );
+    expect(await stage.row(id)).toMatchObject({ status: 'queued', tensorpix_id: '999000111' });
+    expect((await stage.events(id)).at(-1)?.data).toEqual({ tensorpix_id: expect.any(Number) });
+    expect(await stage.metric('gateway_upstream_duplicates_total')).toBe(duplicates + 1);
+    const shown = await stage.get(team, `/v1/jobs/${id}/events`);
+    expect(JSON.stringify(shown.body)).toContain('upstream_duplicate');
+  });
+
+  it('should be kept with a row that has ended meanwhile, which stays as it is', async () => {
+    const team = await stage.team();
+    const id = await sending(team);
+    await stage.sql(
+      `update jobs set status = 'failed', finished_at = now(), lease_token = null, lease_expires_at = null,
+              error = '{"code":"resolved","detail":"by a person"}', sequence = sequence + 1 where id = $1`,
+      [id],
+    );
+    await stage.sql(`insert into job_events (job_id, sequence, tenant_id, type) values ($1, 2, $2, 'job.failed')`, [
+      id,
+      team.id,
+    ]);
+    const row = await stage.untilRow(id, ({ tensorpix_id }) => tensorpix_id !== null);
+    expect(row).toMatchObject({ status: 'failed', error: { code: 'resolved' } });
+    expect(await stage.eventTypes(id)).toEqual(['job.submitting', 'job.failed', 'job.bound_late']);
+  });
+
+  it('should bind although a cancel was asked for during the call, which is then not forgotten', async () => {
+    const team = await stage.team();
+    const id = await sending(team);
+    const canceled = await request(stage.gateway.url).post(`/v1/jobs/${id}/cancel`).set(team.auth);
+    expect(canceled.status).toBe(202);
+    const row = await stage.untilRow(id, ({ tensorpix_id }) => tensorpix_id !== null);
+    expect(row).toMatchObject({ status: 'queued' });
+    const [wish] = await stage.sql('select cancel_requested_at is not null as wanted from jobs where id = $1', [id]);
+    expect(wish).toEqual({ wanted: true });
+  });
+});

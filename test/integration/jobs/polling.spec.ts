@@ -1,0 +1,233 @@
+import { describe, expect, it } from '@jest/globals';
+import type { Fault } from '../../../simulator/faults.js';
+import { JobsPoller } from '../../../src/modules/jobs/jobs.poller.js';
+import { idOf, sourceUrl, useStage, type Team } from '../../support/stage.js';
+
+/** No loop runs: a look happens when a test ticks. */
+const stage = useStage({
+  env: { GATEWAY_ROLE: 'api', TENSORPIX_TIMEOUT_MS: '1500' },
+  simulator: { queueMs: 3_600_000, durationMs: 3_600_000, pageMax: 100 },
+});
+const JOBS = { method: 'GET', path: '/api/jobs/' } as const;
+
+/** One look at every tenant, as if all were due. */
+async function look(): Promise<void> {
+  await stage.makeLooksDue();
+  const poller = stage.gateway.app.get(JobsPoller, { strict: false });
+  for (let more = true; more;) {
+    more = await poller.tick();
+    await poller.drain();
+  }
+}
+
+async function videos(team: Team, count: number, text = 'in'): Promise<string[]> {
+  const ids: string[] = [];
+  while (ids.length < count) {
+    const size = Math.min(50, count - ids.length);
+    const one = () => stage.video(team, { ...stage.callback, video_url: sourceUrl(text) });
+    ids.push(...(await Promise.all(Array.from({ length: size }, one))).map(idOf));
+  }
+  return ids;
+}
+
+async function upstreamId(id: string): Promise<number> {
+  return Number((await stage.row(id)).tensorpix_id);
+}
+
+async function end(id: string, status: 2 | -1 | -2 = 2): Promise<void> {
+  stage.simulator.control.changeJob(await upstreamId(id), { status });
+}
+
+describe('a look at the jobs of a tenant', () => {
+  it('should read all pages of the list until every job was seen, and no page more', async () => {
+    const team = await stage.team();
+    const ids = await videos(team, 230);
+    for (const id of ids) await end(id);
+    await look();
+    const states = await stage.rowsOf(team);
+    expect(states.filter(({ status }) => status === 'finished')).toHaveLength(230);
+    const lists = stage.calls(team, 'GET').map(({ path }) => path);
+    expect(lists.filter((path) => path.startsWith('/api/jobs/?'))).toHaveLength(3);
+    expect(lists.filter((path) => /^\/api\/jobs\/\d/.test(path))).toEqual([]);
+    for (const { output } of states) expect(output?.url).toMatch(/^http/);
+  });
+
+  it('should find by id what the list does not show', async () => {
+    const team = await stage.team();
+    const hidden = await videos(team, 3, 'sim-unlisted');
+    const listed = await videos(team, 3);
+    for (const id of [...hidden, ...listed]) await end(id);
+    await look();
+    for (const id of [...hidden, ...listed]) expect((await stage.row(id)).status).toBe('finished');
+  });
+
+  it('should reach every unlisted job in time, however many there are', async () => {
+    const team = await stage.team();
+    const [first = ''] = await videos(team, 1, 'sim-unlisted');
+    await videos(team, 25, 'sim-unlisted');
+    await end(first);
+    for (let looks = 0; looks < 3; looks += 1) await look();
+    expect((await stage.row(first)).status).toBe('finished');
+  });
+
+  it.each([2, 5])('should find a job that has moved into the history, among %i', async (count) => {
+    const team = await stage.team();
+    const [gone = '', ...others] = await videos(team, count, 'sim-vanish-when-ended');
+    await end(gone);
+    await look();
+    expect((await stage.row(gone)).status).toBe('queued');
+    expect((await stage.row(gone)).result_awaited_since).not.toBeNull();
+    for (const id of others) expect((await stage.row(id)).status).toBe('queued');
+    const paths = stage.calls(team, 'GET').map(({ path }) => path);
+    expect(paths).toContain(`/api/jobs/history/${await upstreamId(gone)}/`);
+  });
+
+  it('should see a failed and a canceled job as such', async () => {
+    const team = await stage.team();
+    const [failed = '', canceled = ''] = await videos(team, 2);
+    await end(failed, -1);
+    await end(canceled, -2);
+    await look();
+    expect(await stage.row(failed)).toMatchObject({ status: 'failed', error: { code: 'upstream_failed' } });
+    expect((await stage.row(canceled)).status).toBe('canceled');
+    expect((await stage.deliveries(failed)).map(({ event_type }) => event_type)).toEqual(['job.queued', 'job.failed']);
+  });
+
+  it('should not look any more at a tenant without jobs at TensorPix', async () => {
+    const team = await stage.team();
+    const [id = ''] = await videos(team, 1);
+    await end(id);
+    await look();
+    const [pace] = await stage.sql('select poll_due_at, poll_lease_token from tenant_paces where tenant_id = $1', [
+      team.id,
+    ]);
+    expect(pace).toEqual({ poll_due_at: null, poll_lease_token: null });
+    const before = stage.calls(team).length;
+    await look();
+    expect(stage.calls(team)).toHaveLength(before);
+  });
+});
+
+describe('a job that TensorPix does not know any more', () => {
+  it('should be lost only after several 404s over ten minutes', async () => {
+    const team = await stage.team();
+    const [id = ''] = await videos(team, 1);
+    stage.simulator.control.changeJob(await upstreamId(id), { behavior: 'vanish' });
+    for (let looks = 1; looks <= 6; looks += 1) {
+      await look();
+      expect(await stage.row(id)).toMatchObject({ status: 'queued', missing_looks: looks });
+    }
+    expect((await stage.eventTypes(id)).filter((type) => type === 'job.missing_at_tensorpix')).toHaveLength(1);
+    await stage.sql(`update jobs set missing_since = missing_since - interval '601 seconds' where id = $1`, [id]);
+    await look();
+    expect(await stage.row(id)).toMatchObject({ status: 'failed', error: { code: 'upstream_lost' } });
+    expect((await stage.deliveries(id)).at(-1)?.event_type).toBe('job.failed');
+  });
+
+  it('should not be lost for a single look long after the first', async () => {
+    const team = await stage.team();
+    const [id = ''] = await videos(team, 1);
+    stage.simulator.control.changeJob(await upstreamId(id), { behavior: 'vanish' });
+    await look();
+    await stage.sql(`update jobs set missing_since = missing_since - interval '601 seconds' where id = $1`, [id]);
+    await look();
+    expect((await stage.row(id)).status).toBe('queued');
+  });
+
+  it('should go on when it turns up again', async () => {
+    const team = await stage.team();
+    const [id = ''] = await videos(team, 1);
+    stage.simulator.control.changeJob(await upstreamId(id), { behavior: 'vanish' });
+    await look();
+    stage.simulator.control.changeJob(await upstreamId(id), { behavior: 'normal' });
+    await look();
+    expect(await stage.row(id)).toMatchObject({ status: 'queued', missing_looks: 0, missing_since: null });
+  });
+});
+
+describe('a finished job whose result is not there yet', () => {
+  it.each(['missing', 'no_file'] as const)('should wait for it: %s', async (output) => {
+    const team = await stage.team();
+    const [id = ''] = await videos(team, 1);
+    stage.simulator.control.changeJob(await upstreamId(id), { status: 2, output });
+    for (let looks = 0; looks < 3; looks += 1) await look();
+    const waiting = await stage.row(id);
+    expect(waiting.status).toBe('queued');
+    expect(waiting.result_awaited_since).not.toBeNull();
+    expect((await stage.eventTypes(id)).filter((type) => type === 'job.result_awaited')).toHaveLength(1);
+
+    stage.simulator.control.changeJob(await upstreamId(id), { output: null });
+    await look();
+    expect(await stage.row(id)).toMatchObject({ status: 'finished', progress: 1, result_awaited_since: null });
+    expect((await stage.row(id)).output?.url).toMatch(/^http/);
+  });
+
+  it('should be finished without it after five minutes', async () => {
+    const team = await stage.team();
+    const [id = ''] = await videos(team, 1);
+    stage.simulator.control.changeJob(await upstreamId(id), { status: 2, output: 'no_file' });
+    await look();
+    await stage.sql(`update jobs set result_awaited_since = now() - interval '299 seconds' where id = $1`, [id]);
+    await look();
+    expect((await stage.row(id)).status).toBe('queued');
+    await stage.sql(`update jobs set result_awaited_since = now() - interval '301 seconds' where id = $1`, [id]);
+    await look();
+    expect(await stage.row(id)).toMatchObject({ status: 'finished', output: { url: null } });
+  });
+});
+
+describe('a tenant in trouble', () => {
+  it.each([
+    ['429', { kind: 'rate_limited', retry_after_s: 60 }],
+    ['500', { kind: 'server_error' }],
+    ['HTML 502', { kind: 'bad_gateway' }],
+    ['garbage', { kind: 'garbage' }],
+    ['JSON of another kind', { kind: 'body', body: [1, 2] }],
+    ['no answer', { kind: 'no_answer' }],
+    ['reset', { kind: 'reset' }],
+    ['401', { kind: 'unauthorized' }],
+    ['403', { kind: 'forbidden' }],
+  ] as [string, Fault][])('should keep its jobs as they are and harm nobody else: %s', async (_, fault) => {
+    for (const count of [1, 4]) {
+      const [troubled, healthy] = [await stage.team(), await stage.team()];
+      const [ids, others] = [await videos(troubled, count), await videos(healthy, count)];
+      for (const id of [...ids, ...others]) await end(id);
+      stage.fault(troubled, fault, { match: { ...JOBS, token: troubled.token } });
+      await look();
+      for (const id of others) expect((await stage.row(id)).status).toBe('finished');
+      for (const id of ids)
+        expect(await stage.row(id)).toMatchObject({ status: 'queued', missing_looks: 0, error: null });
+      const [pace] = await stage.sql<{ poll_failures: number }>(
+        'select poll_failures from tenant_paces where tenant_id = $1',
+        [troubled.id],
+      );
+      expect(pace?.poll_failures).toBe(1);
+
+      stage.simulator.control.clearFaults();
+      await stage.sql('update tenant_paces set rest_until = null');
+      await look();
+      for (const id of ids) expect((await stage.row(id)).status).toBe('finished');
+    }
+  });
+
+  it('should show its rejected token, and a valid one once TensorPix takes it again', async () => {
+    const team = await stage.team();
+    await videos(team, 1);
+    stage.fault(team, 'unauthorized', { match: { ...JOBS, token: team.token } });
+    await look();
+    expect(await stage.tokenStatus(team)).toBe('rejected');
+    stage.simulator.control.clearFaults();
+    await look();
+    expect(await stage.tokenStatus(team)).toBe('valid');
+  });
+
+  it('should not be asked while TensorPix wants it to rest', async () => {
+    const team = await stage.team();
+    await videos(team, 1);
+    stage.fault(team, { kind: 'rate_limited', retry_after_s: 60 }, { times: 1, match: { ...JOBS, token: team.token } });
+    await look();
+    const before = stage.calls(team).length;
+    await look();
+    expect(stage.calls(team)).toHaveLength(before);
+  });
+});

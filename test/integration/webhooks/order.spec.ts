@@ -1,0 +1,247 @@
+import { describe, expect, it } from '@jest/globals';
+import type { ServerResponse } from 'node:http';
+import { JobsPoller } from '../../../src/modules/jobs/jobs.poller.js';
+import { WebhooksDispatcher } from '../../../src/modules/webhooks/webhooks.dispatcher.js';
+import { eventually, startGateway, type Gateway } from '../../support/gateway.js';
+import { startReceiver } from '../../support/receiver.js';
+import { idOf, useStage, type Team } from '../../support/stage.js';
+
+/** No loop runs: the tests tick, and move the jobs at the simulator. */
+const stage = useStage({
+  env: { GATEWAY_ROLE: 'api', CALLBACK_TIMEOUT_MS: '60000', CALLBACK_RETRY_SCHEDULE_MS: '1,1,1,1,1,1,1' },
+  simulator: { queueMs: 3_600_000, durationMs: 3_600_000 },
+});
+const ALL_EVENTS = ['job.queued', 'job.processing', 'job.progress', 'job.finished', 'job.failed', 'job.canceled'];
+
+async function look(): Promise<void> {
+  await stage.makeLooksDue();
+  const poller = stage.gateway.app.get(JobsPoller, { strict: false });
+  await poller.tick();
+  await poller.drain();
+}
+
+/** Starts the attempts that are due, and waits for them. */
+async function dispatch(gateway: Gateway = stage.gateway): Promise<void> {
+  const dispatcher = gateway.app.get(WebhooksDispatcher, { strict: false });
+  await stage.sql('select pg_sleep(0.005)');
+  await dispatcher.tick();
+  await dispatcher.drain();
+}
+
+async function startAttempts(): Promise<void> {
+  await stage.gateway.app.get(WebhooksDispatcher, { strict: false }).tick();
+}
+
+async function video(team: Team, url = stage.receiver.url): Promise<{ id: string; upstream: number }> {
+  const created = await stage.video(team, { callback_url: url, callback_events: ALL_EVENTS });
+  expect(created.status).toBe(201);
+  return { id: idOf(created), upstream: created.body.tensorpix_id as number };
+}
+
+async function states(id: string): Promise<string[]> {
+  return (await stage.deliveries(id)).map(({ event_type, status }) => `${event_type} ${status}`);
+}
+
+function failFor(id: string, code = 500): void {
+  stage.receiver.answer(({ json }, response) => void response.writeHead(json.data.id === id ? code : 204).end());
+}
+
+describe('the webhooks of a job', () => {
+  it('should wait for the first that fails, while those of another job go on', async () => {
+    const team = await stage.team();
+    const [held, free] = [await video(team), await video(team)];
+    failFor(held.id);
+    for (const { upstream } of [held, free]) stage.simulator.control.changeJob(upstream, { status: 1, progress: 0 });
+    await look();
+    await dispatch();
+    await dispatch();
+    expect(stage.receiver.types(free.id)).toEqual(['job.queued', 'job.processing']);
+    expect(stage.receiver.types(held.id)).toEqual(['job.queued', 'job.queued']);
+    expect(await states(held.id)).toEqual(['job.queued failing', 'job.processing pending']);
+    expect((await stage.get(team, `/v1/jobs/${held.id}`)).body.callback).toMatchObject({
+      state: 'failing',
+      attempts: 2,
+    });
+
+    failFor('nobody');
+    await dispatch();
+    await dispatch();
+    expect(stage.receiver.types(held.id)).toEqual(['job.queued', 'job.queued', 'job.queued', 'job.processing']);
+    expect((await stage.get(team, `/v1/jobs/${held.id}`)).body.callback).toMatchObject({
+      state: 'delivered',
+      last_error: null,
+    });
+  });
+
+  it('should be one in flight, though the next is due (contract, section 7)', async () => {
+    const team = await stage.team();
+    const { id, upstream } = await video(team);
+    stage.simulator.control.changeJob(upstream, { status: 1, progress: 0 });
+    await look();
+    const open: ServerResponse[] = [];
+    stage.receiver.answer((_, response) => void open.push(response));
+    await startAttempts();
+    await eventually(
+      () => open.length,
+      (count) => count === 1,
+    );
+    await startAttempts();
+    expect(stage.receiver.types(id)).toEqual(['job.queued']);
+    stage.receiver.answer((_, response) => void response.writeHead(204).end());
+    open[0]?.writeHead(204).end();
+    await stage.gateway.app.get(WebhooksDispatcher, { strict: false }).drain();
+    await dispatch();
+    expect(stage.receiver.types(id)).toEqual(['job.queued', 'job.processing']);
+  });
+
+  it('should go on with the next when one was given up', async () => {
+    const team = await stage.team();
+    const { id, upstream } = await video(team);
+    failFor(id, 410);
+    await dispatch();
+    failFor('nobody');
+    stage.simulator.control.changeJob(upstream, { status: 1, progress: 0 });
+    await look();
+    await dispatch();
+    expect(await states(id)).toEqual(['job.queued exhausted', 'job.processing delivered']);
+    expect((await stage.get(team, `/v1/jobs/${id}`)).body.callback.state).toBe('exhausted');
+  });
+
+  it('should carry numbers that grow', async () => {
+    const team = await stage.team();
+    const { id, upstream } = await video(team);
+    for (const progress of [0, 0.3]) {
+      stage.simulator.control.changeJob(upstream, { status: 1, progress });
+      await look();
+      await dispatch();
+      await dispatch();
+    }
+    stage.simulator.control.changeJob(upstream, { status: 2, progress: null });
+    await look();
+    await dispatch();
+    const sequences = stage.receiver.received
+      .filter(({ json }) => json.data.id === id)
+      .map(({ json }) => json.data.sequence);
+    expect(stage.receiver.types(id)).toEqual(['job.queued', 'job.processing', 'job.progress', 'job.finished']);
+    expect(sequences).toEqual([...sequences].sort((a, b) => a - b));
+    expect(new Set(sequences).size).toBe(4);
+  });
+
+  it('should skip what has failed five times once the job has ended', async () => {
+    const team = await stage.team();
+    const { id, upstream } = await video(team);
+    failFor(id);
+    for (let attempt = 0; attempt < 5; attempt += 1) await dispatch();
+    stage.simulator.control.changeJob(upstream, { status: 2 });
+    await look();
+    expect(await states(id)).toEqual(['job.queued superseded', 'job.finished pending']);
+    failFor('nobody');
+    await dispatch();
+    expect(stage.receiver.types(id).at(-1)).toBe('job.finished');
+    expect((await stage.get(team, `/v1/jobs/${id}`)).body.callback.state).toBe('delivered');
+  });
+
+  it('should not be held back by progress that fails after the next event is there', async () => {
+    const team = await stage.team();
+    const { id, upstream } = await video(team);
+    for (const progress of [0, 0.3]) {
+      stage.simulator.control.changeJob(upstream, { status: 1, progress });
+      await look();
+    }
+    await dispatch();
+    await dispatch();
+    let open: ServerResponse | undefined;
+    stage.receiver.answer((_, response) => void (open = response));
+    await startAttempts();
+    await eventually(
+      () => open,
+      (response) => response !== undefined,
+    );
+    stage.simulator.control.changeJob(upstream, { status: 2, progress: null });
+    await look();
+    failFor(id);
+    open?.writeHead(500).end();
+    await stage.gateway.app.get(WebhooksDispatcher, { strict: false }).drain();
+    expect(await states(id)).toEqual([
+      'job.queued delivered',
+      'job.processing delivered',
+      'job.progress superseded',
+      'job.finished pending',
+    ]);
+  });
+});
+
+describe('two replicas that dispatch', () => {
+  it('should send each webhook once (invariant 8)', async () => {
+    const second = await startGateway(stage.databaseUrl, stage.simulator.url, { GATEWAY_ROLE: 'api' });
+    try {
+      const team = await stage.team();
+      const jobs = await Promise.all(Array.from({ length: 40 }, () => video(team)));
+      await Promise.all([dispatch(), dispatch(second), dispatch(), dispatch(second)]);
+      for (const { id } of jobs) expect(stage.receiver.types(id)).toEqual(['job.queued']);
+      for (const { id } of jobs)
+        expect((await stage.deliveries(id))[0]).toMatchObject({ status: 'delivered', attempts: 1 });
+    } finally {
+      await second.close();
+    }
+  });
+
+  it('should take over the webhook of a replica that died, once its claim has expired', async () => {
+    const team = await stage.team();
+    const { id } = await video(team);
+    const claim = (expires: string) =>
+      stage.sql(
+        `update webhook_deliveries set lease_token = gen_random_uuid(), lease_expires_at = now() + $2::interval
+          where job_id = $1`,
+        [id, expires],
+      );
+    await claim('1 hour');
+    await dispatch();
+    expect(stage.receiver.types(id)).toEqual([]);
+    await claim('-1 second');
+    await dispatch();
+    expect(stage.receiver.types(id)).toEqual(['job.queued']);
+  });
+
+  it('should not write the outcome of an attempt whose claim another has taken over', async () => {
+    const team = await stage.team();
+    const { id } = await video(team);
+    let open: ServerResponse | undefined;
+    stage.receiver.answer((_, response) => void (open = response));
+    await startAttempts();
+    await eventually(
+      () => open,
+      (response) => response !== undefined,
+    );
+    await stage.sql('update webhook_deliveries set lease_token = gen_random_uuid() where job_id = $1', [id]);
+    open?.writeHead(204).end();
+    await stage.gateway.app.get(WebhooksDispatcher, { strict: false }).drain();
+    expect((await stage.deliveries(id))[0]).toMatchObject({ status: 'pending', attempts: 0 });
+    expect(await stage.metric('gateway_lost_leases_total{loop="dispatcher"}')).toBe(1);
+    await stage.sql(
+      `update webhook_deliveries set lease_token = null, lease_expires_at = null, status = 'delivered' where job_id = $1`,
+      [id],
+    );
+  });
+});
+
+describe('a receiver that never answers', () => {
+  it('should cost the others nothing (invariant 16)', async () => {
+    const team = await stage.team();
+    const dead = await startReceiver();
+    dead.answer(() => undefined);
+    try {
+      for (let batch = 0; batch < 5; batch += 1)
+        await Promise.all(Array.from({ length: 50 }, () => video(team, dead.url)));
+      await startAttempts();
+      const { id } = await video(team);
+      for (let ticks = 0; ticks < 20 && stage.receiver.types(id).length === 0; ticks += 1) {
+        await startAttempts();
+        await stage.sql('select pg_sleep(0.1)');
+      }
+      expect(stage.receiver.types(id)).toEqual(['job.queued']);
+    } finally {
+      await dead.close();
+    }
+  });
+});

@@ -1,0 +1,70 @@
+import { createServer, request as httpRequest, type IncomingMessage, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+
+/** A request that went through a relay, and what was answered. */
+export interface Relayed {
+  method: string;
+  path: string;
+  body: string;
+  status: number;
+  answer: string;
+  /** Prism's own remarks; those about the request are violations of the document. */
+  violations: string;
+}
+
+export interface Relay {
+  url: string;
+  relayed: Relayed[];
+  close: () => Promise<void>;
+}
+
+/** Stands between a client and a server on this machine, notes what passes, and may rewrite the answers. */
+export async function startRelay(target: string, rewrite: (exchange: Relayed) => string): Promise<Relay> {
+  const relayed: Relayed[] = [];
+  const server = createServer((request, response) => {
+    void relay(target, request, response, rewrite).then((exchange) => relayed.push(exchange));
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const { port } = server.address() as AddressInfo;
+  const close = (): Promise<void> =>
+    new Promise((resolve) => {
+      server.close(() => resolve());
+      server.closeAllConnections();
+    });
+  return { url: `http://127.0.0.1:${port}`, relayed, close };
+}
+
+async function relay(
+  target: string,
+  request: IncomingMessage,
+  response: ServerResponse,
+  rewrite: (exchange: Relayed) => string,
+): Promise<Relayed> {
+  const body = await textOf(request);
+  const { method = 'GET', url: path = '/' } = request;
+  const answer = await send(`${target}${path}`, method, request, body);
+  const exchange: Relayed = {
+    method,
+    path,
+    body,
+    status: answer.statusCode ?? 0,
+    answer: await textOf(answer),
+    violations: String(answer.headers['sl-violations'] ?? ''),
+  };
+  response.writeHead(exchange.status, { 'content-type': 'application/json' });
+  response.end(exchange.status === 204 ? undefined : rewrite(exchange));
+  return exchange;
+}
+
+function send(url: string, method: string, { headers }: IncomingMessage, body: string): Promise<IncomingMessage> {
+  return new Promise((resolve, reject) => {
+    const { host: _host, ...passed } = headers;
+    httpRequest(url, { method, headers: passed, agent: false }, resolve).on('error', reject).end(body);
+  });
+}
+
+async function textOf(stream: IncomingMessage): Promise<string> {
+  const chunks: Buffer[] = [];
+  for await (const chunk of stream) chunks.push(chunk as Buffer);
+  return Buffer.concat(chunks).toString();
+}
