@@ -17,7 +17,7 @@ export function presign(
   const expiresS = Math.floor(nowMs / 1_000) + state.options.urlTtlS;
   const key = `SIM${state.nextUrlNumber().toString(36).toUpperCase()}`;
   const signature = sign(state, path, expiresS, key);
-  return `${base}${path}?X-Amz-Credential=${key}&X-Amz-Signature=${signature}&Expires=${expiresS}`;
+  return `${base}${path}?AWSAccessKeyId=${key}&Signature=${signature}&Expires=${expiresS}`;
 }
 
 /** Serves a result: 400 with an Authorization header, 403 when expired or forged, 404 when deleted. */
@@ -30,9 +30,9 @@ export function serveFile(
 ): Reply {
   const parameters = new URLSearchParams(query);
   const expiresS = Number(parameters.get('Expires'));
-  const key = parameters.get('X-Amz-Credential') ?? '';
+  const key = parameters.get('AWSAccessKeyId') ?? '';
   if (authorized) return storageError(400, 'InvalidArgument', 'Only one auth mechanism allowed');
-  if (parameters.get('X-Amz-Signature') !== sign(state, path, expiresS, key)) {
+  if (parameters.get('Signature') !== sign(state, path, expiresS, key)) {
     return storageError(403, 'SignatureDoesNotMatch', 'The request signature does not match');
   }
   if (nowMs >= expiresS * 1_000) return storageError(403, 'AccessDenied', 'Request has expired');

@@ -3,18 +3,22 @@ import { FastifyAdapter, type NestFastifyApplication } from '@nestjs/platform-fa
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { Socket } from 'node:net';
 import { randomUUID } from 'node:crypto';
+import { STATUS_CODES, type IncomingMessage, type ServerResponse } from 'node:http';
 import { AppModule } from './app.module.js';
 import { openApiDocument, serveDocs } from './app.openapi.js';
-import type { Config } from './common/config/config.js';
+import { ConfigError, type Config } from './common/config/config.js';
 import { CanaryStore } from './common/crypto/canary.store.js';
 import { Draining } from './common/draining.js';
-import { Problem, type ProblemCode } from './common/errors/problem.js';
+import { Problem } from './common/errors/problem.js';
 import { ProblemFilter } from './common/errors/problem.filter.js';
 import { BODY_LIMIT_BYTES, registerBodyParsers } from './common/http/body-parsers.js';
 import { registerRequestContext, requestIdOf } from './common/http/request-context.js';
 import type { Logger } from './common/logging/logger.js';
 import { LoopRunner } from './common/loops/loop-runner.js';
 import { Metrics } from './common/metrics.js';
+import { isMissingTable } from './common/prisma/database-errors.js';
+import { registerAuthentication } from './modules/tenants/auth.guard.js';
+import { Authenticator } from './modules/tenants/authenticator.js';
 import { SubmissionService } from './modules/jobs/submission.service.js';
 
 const MAX_HEADER_BYTES = 16_384;
@@ -27,7 +31,7 @@ export async function createApp(config: Config, logger: Logger): Promise<NestFas
   const adapter = new FastifyAdapter({
     logger: false,
     bodyLimit: BODY_LIMIT_BYTES,
-    http: { maxHeaderSize: MAX_HEADER_BYTES },
+    http: { maxHeaderSize: MAX_HEADER_BYTES, requireHostHeader: false },
     genReqId: requestIdOf,
     requestIdHeader: false,
     forceCloseConnections: 'idle',
@@ -46,12 +50,23 @@ export async function createApp(config: Config, logger: Logger): Promise<NestFas
   app.useGlobalFilters(filter);
   const fastify = app.getHttpAdapter().getInstance();
   registerRequestContext(fastify, { logger, metrics: app.get(Metrics), draining: app.get(Draining) });
+  registerAuthentication(fastify, app.get(Authenticator));
   registerBodyParsers(fastify);
+  fastify.server.on('checkExpectation', answerExpectation);
   serveDocs(app, openApiDocument(app));
-  await app.get(CanaryStore).verify();
+  await verifyKeys(app);
   await app.init();
   await fastify.ready();
   return app;
+}
+
+async function verifyKeys(app: NestFastifyApplication): Promise<void> {
+  try {
+    await app.get(CanaryStore).verify();
+  } catch (error) {
+    if (!isMissingTable(error)) throw error;
+    throw new ConfigError('DATABASE_URL leads to a database without the tables; run `npm run db:migrate` first');
+  }
 }
 
 /** Stops claiming, lets requests and calls under way end, and closes everything. */
@@ -66,22 +81,29 @@ export async function shutDown(app: NestFastifyApplication): Promise<void> {
 /** What Node's parser refuses before there is a request: headers over 16 kB, broken HTTP, a request that never ends. */
 function answerClientError(error: NodeJS.ErrnoException, socket: Socket): void {
   if (error.code === 'ECONNRESET' || socket.destroyed || !socket.writable) return void socket.destroy();
-  const [code, detail]: [ProblemCode, string] =
+  const problem =
     error.code === 'HPE_HEADER_OVERFLOW'
-      ? ['headers_too_large', 'The headers are larger than 16 kB.']
-      : ['validation_failed', 'This is not a valid HTTP request.'];
-  const problem = new Problem(code, detail);
-  const requestId = randomUUID();
+      ? new Problem('headers_too_large', 'The headers are larger than 16 kB.')
+      : new Problem('validation_failed', 'This is not a valid HTTP request.');
+  const { head, body } = rawAnswer(problem, randomUUID());
+  const lines = Object.entries(head).map(([name, value]) => `${name}: ${value}`);
+  socket.end([`HTTP/1.1 ${problem.status} ${STATUS_CODES[problem.status]}`, ...lines, '', body].join('\r\n'));
+}
+
+/** `Expect` with anything but 100-continue (RFC 9110, section 10.1.1). */
+function answerExpectation(request: IncomingMessage, response: ServerResponse): void {
+  const problem = new Problem('expectation_failed', 'Only "Expect: 100-continue" is understood.');
+  const { head, body } = rawAnswer(problem, requestIdOf(request));
+  response.writeHead(problem.status, head).end(body);
+}
+
+function rawAnswer(problem: Problem, requestId: string): { head: Record<string, string>; body: string } {
   const body = JSON.stringify(problem.toBody(requestId));
-  socket.end(
-    [
-      `HTTP/1.1 ${problem.status} ${problem.toBody(requestId).title}`,
-      'content-type: application/problem+json; charset=utf-8',
-      `content-length: ${Buffer.byteLength(body)}`,
-      `x-request-id: ${requestId}`,
-      'connection: close',
-      '',
-      body,
-    ].join('\r\n'),
-  );
+  const head = {
+    'content-type': 'application/problem+json; charset=utf-8',
+    'content-length': String(Buffer.byteLength(body)),
+    'x-request-id': requestId,
+    connection: 'close',
+  };
+  return { head, body };
 }

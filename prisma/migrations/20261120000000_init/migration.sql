@@ -136,6 +136,7 @@ CREATE TABLE "webhook_deliveries" (
     "sequence" INTEGER NOT NULL,
     "event_type" TEXT NOT NULL,
     "url" TEXT NOT NULL,
+    "origin" TEXT NOT NULL,
     "body" TEXT NOT NULL,
     "status" TEXT NOT NULL DEFAULT 'pending',
     "attempts" INTEGER NOT NULL DEFAULT 0,

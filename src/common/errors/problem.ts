@@ -15,6 +15,7 @@ export const PROBLEM_CODES = {
   invalid_state: { status: 409, level: 'info' },
   payload_too_large: { status: 413, level: 'info' },
   unsupported_media_type: { status: 415, level: 'info' },
+  expectation_failed: { status: 417, level: 'info' },
   idempotency_mismatch: { status: 422, level: 'info' },
   rate_limited: { status: 429, level: 'info' },
   active_job_limit: { status: 429, level: 'info' },

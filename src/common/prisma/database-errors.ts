@@ -33,6 +33,12 @@ export function isUniqueViolation(error: unknown): boolean {
   return codes.includes('23505') || codes.includes('P2002');
 }
 
+/** True when a table is not there (SQLSTATE 42P01): the migrations are not in place. */
+export function isMissingTable(error: unknown): boolean {
+  const codes = codesOf(error);
+  return codes.includes('42P01') || codes.includes('P2021');
+}
+
 /** The codes of an error and of what it wraps: Prisma hides the driver's code in `meta` or `cause`. */
 function codesOf(error: unknown, depth = 0): string[] {
   if (typeof error !== 'object' || error === null || depth > 5) return [];

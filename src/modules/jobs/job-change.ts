@@ -1,7 +1,7 @@
 import { v7 as uuidv7 } from 'uuid';
 import { isWebhookType, type NewDelivery } from '../webhooks/webhook-types.js';
 import { eventPrefix, type JobRecord } from './job-record.js';
-import { jobSnapshot } from './job-resource.js';
+import { jobSnapshot, type JobSnapshot } from './job-resource.js';
 import { isTerminal, nextState } from './job-state.js';
 
 /** A line of a job's history. Types without a webhook are internal steps, shown in `GET …/events` only. */
@@ -18,6 +18,9 @@ export interface JobChange {
   events: JobEvent[];
   deliveries: NewDelivery[];
 }
+
+/** Contract, section 7. */
+const MAX_BODY_BYTES = 20_000;
 
 type Patch = Partial<Omit<JobRecord, 'id' | 'tenantId' | 'sequence' | 'updatedAt'>>;
 
@@ -67,23 +70,31 @@ export function changeJob(before: JobRecord, patch: Patch, now: Date, options: C
 }
 
 function deliveryOf(job: JobRecord, event: JobEvent, now: Date): NewDelivery[] {
-  const { callbackUrl: url } = job;
-  if (url === null || !isWebhookType(event.type) || !job.callbackEvents.includes(event.type)) return [];
-  const body = JSON.stringify({
-    type: event.type,
-    timestamp: now.toISOString(),
-    data: { ...jobSnapshot(job), sequence: event.sequence },
-  });
-  return [
-    {
-      id: uuidv7(),
-      tenantId: job.tenantId,
-      jobId: job.id,
-      sequence: event.sequence,
-      type: event.type,
-      url,
-      body,
-      ends: isTerminal(job.status),
-    },
-  ];
+  const { callbackUrl: url, tenantId, id: jobId } = job;
+  const { type, sequence } = event;
+  if (url === null || !isWebhookType(type) || !job.callbackEvents.includes(type)) return [];
+  const body = webhookBody(type, now, { ...jobSnapshot(job), sequence });
+  return [{ id: uuidv7(), tenantId, jobId, sequence, type, url, body, ends: isTerminal(job.status) }];
 }
+
+/** The body of a webhook. What makes it too large is left out, least useful first; the job's own resource has it all. */
+function webhookBody(type: string, now: Date, snapshot: JobSnapshot): string {
+  const write = (data: JobSnapshot) => JSON.stringify({ type, timestamp: now.toISOString(), data });
+  let data = snapshot;
+  let body = write(data);
+  for (const lighten of LIGHTER) {
+    if (Buffer.byteLength(body) < MAX_BODY_BYTES) break;
+    data = lighten(data);
+    body = write(data);
+  }
+  return body;
+}
+
+const LIGHTER: ((data: JobSnapshot) => JobSnapshot)[] = [
+  (data) => ({ ...data, error: data.error && { code: data.error.code, detail: data.error.detail } }),
+  (data) => ({
+    ...data,
+    output: data.output && 'url' in data.output ? { ...data.output, thumbnail_url: null } : data.output,
+  }),
+  (data) => ({ ...data, output: data.output && 'url' in data.output ? { ...data.output, url: null } : data.output }),
+];

@@ -3,6 +3,7 @@ import { Prisma } from '../../generated/prisma/client.js';
 import { MicroBatcher } from '../../common/loops/micro-batcher.js';
 import type { Lease } from '../../common/loops/lease.js';
 import { PrismaService } from '../../common/prisma/prisma.service.js';
+import { DUE_NOW } from '../../common/prisma/due-now.sql.js';
 import { DatabaseTime } from '../../common/time/database-time.js';
 import { insertDeliveries, supersedeDeliveries } from '../webhooks/deliveries.sql.js';
 import { DeliveryWakeUp } from '../webhooks/delivery-wake-up.js';
@@ -37,6 +38,8 @@ export interface ActiveJob {
   cancelRequested: boolean;
 }
 
+/** How many due jobs are looked at for each that can be taken. */
+const CANDIDATES_A_PLACE = 5;
 const CHANGES_A_STATEMENT = 200;
 
 /** Everything that changes jobs. One statement for many changes; each is applied whole or not at all. */
@@ -101,7 +104,7 @@ export class JobChangesStore {
             job_id uuid, sequence integer, tenant_id uuid, type text, data jsonb)
           join changed c on c.id = e.job_id
       ), paced as (
-        update tenant_paces p set poll_due_at = now()
+        update tenant_paces p set poll_due_at = ${DUE_NOW}
           from (select distinct tenant_id from changed where at_tensorpix) c
          where p.tenant_id = c.tenant_id and p.poll_due_at is null
       )
@@ -115,18 +118,29 @@ export class JobChangesStore {
 
   /**
    * Takes parked jobs that are due and commits the attempt: from then on the row counts as sent until its outcome is
-   * known. Tenants that are suspended, or whose token rests, are passed over.
+   * known. Tenants that are suspended, whose token rests, or that are busy are passed over.
    */
-  async claimDueAnyTenant(lease: Lease, limit: number): Promise<ClaimedJob[]> {
+  async claimDueAnyTenant(
+    lease: Lease,
+    limit: number,
+    tenants: { most: number; busy: string[] },
+  ): Promise<ClaimedJob[]> {
     const rows = await this.prisma.$queryRaw<(JobRow & { now: Date; tokenCiphertext: string })[]>`
-      with due as (
-        select x.id, t.account_id, t.token_ciphertext
+      with candidate as (
+        select x.id, row_number() over (partition by x.tenant_id order by x.due_at) as place
           from jobs x
           join tenants t on t.id = x.tenant_id and t.status = 'active' and t.token_ciphertext is not null
           left join tenant_paces p on p.tenant_id = x.tenant_id
          where x.status = 'submitting' and x.due_at <= now() and coalesce(p.rest_until <= now(), true)
+           and x.tenant_id <> all(${tenants.busy}::uuid[])
          order by x.due_at
-         limit ${limit}
+         limit ${limit * CANDIDATES_A_PLACE}::int
+      ), due as (
+        select x.id, t.account_id, t.token_ciphertext
+          from jobs x
+          join tenants t on t.id = x.tenant_id
+         where x.id in (select id from candidate where place <= ${tenants.most}::int order by place limit ${limit}::int)
+           and x.status = 'submitting' and x.due_at <= now()
            for update of x skip locked
       ), j as (
         update jobs

@@ -65,14 +65,16 @@ export class JobCreationService {
     const checked = this.check(tenant, request);
     const token = this.tokens.open(tenant.id, tenant.tokenCiphertext ?? '');
     const lease = prefer.respondAsync ? null : this.submissions.newLease();
+    const { respondAsync: parks, strict } = prefer;
     const recorded = await this.jobs.insert({
       ...this.intent(tenant, request),
       ...checked,
-      parks: prefer.respondAsync,
+      parks,
       lease,
+      yieldsToRest: !strict,
     });
     if (!recorded) throw new Problem('forbidden', 'This tenant is suspended.');
-    if (!lease) {
+    if (!lease || recorded.job.leaseToken === null) {
       this.submitter.kick();
       return accepted(recorded.job);
     }

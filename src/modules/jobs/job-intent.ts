@@ -18,17 +18,22 @@ export interface Intent {
   parks: boolean;
   sourceExpiresAt: Date | null;
   lease: Lease | null;
+  /** while the tenant's token rests the job is parked instead of sent */
+  yieldsToRest: boolean;
 }
 
 /**
- * The row that an intent becomes. The statement that writes it returns nothing but the time, because reading forty
+ * The row that an intent becomes. The statement that writes it returns little more than the time, because reading forty
  * columns back for every create costs more than writing them.
+ *
+ * @param restUntil set when the tenant's token rests, so that the claim was not taken
  */
-export function recordOf({ lease, ...intent }: Intent, now: Date): JobRecord {
+export function recordOf({ yieldsToRest: _, lease, ...intent }: Intent, now: Date, restUntil: Date | null): JobRecord {
+  const taken = restUntil === null ? lease : null;
   return {
     ...intent,
     status: 'submitting',
-    statusReason: lease ? 'sending' : null,
+    statusReason: restUntil ? 'rate_limited' : taken ? 'sending' : null,
     tensorpixId: null,
     progress: null,
     etaSeconds: null,
@@ -37,10 +42,10 @@ export function recordOf({ lease, ...intent }: Intent, now: Date): JobRecord {
     error: null,
     sequence: 1,
     reportedProgress: 0,
-    attempt: lease ? 1 : 0,
-    dueAt: lease ? null : now,
-    leaseToken: lease?.token ?? null,
-    leaseExpiresAt: lease ? new Date(now.getTime() + lease.durationMs) : null,
+    attempt: taken ? 1 : 0,
+    dueAt: restUntil ?? (taken ? null : now),
+    leaseToken: taken?.token ?? null,
+    leaseExpiresAt: taken ? new Date(now.getTime() + taken.durationMs) : null,
     cancelRequestedAt: null,
     resultAwaitedSince: null,
     missingSince: null,

@@ -9,6 +9,8 @@ export type Observed = { change: JobChange } | { ignored: 'unchanged' | 'ended' 
 
 /** Progress becomes an event when it has moved by this much (invariant 15). */
 const PROGRESS_STEP = 0.05;
+/** 0.15 - 0.1 is less than 0.05 in floating point. */
+const FLOAT_SLACK = 1e-9;
 /** How long a finished job may wait for the URL of its result (contract, section 4). */
 const RESULT_PATIENCE_MS = 300_000;
 /** A job counts as lost after this many looks that found nothing, over at least this time. */
@@ -43,17 +45,19 @@ export function observe(job: JobRecord, seen: UpstreamJob, now: Date): Observed 
 }
 
 function observeRunning(job: JobRecord, seen: UpstreamJob, status: 'queued' | 'processing', now: Date): Observed {
+  // TensorPix has said "finished" before: it does not step back, and the five minutes go on.
+  if (job.resultAwaitedSince !== null)
+    return isResultOverdue(job, now) ? finish(job, seen, now) : { ignored: 'backward' };
   const moves = status !== job.status;
   if (moves && !canMove(job.status, status)) return { ignored: 'backward' };
   const progress = seen.progress === null ? job.progress : Math.max(seen.progress, job.progress ?? 0);
-  const reports = !moves && progress !== null && progress - job.reportedProgress >= PROGRESS_STEP;
+  const reports = !moves && progress !== null && progress - job.reportedProgress >= PROGRESS_STEP - FLOAT_SLACK;
   const patch = {
     ...SEEN,
     ...cost(seen),
     status,
     progress,
     etaSeconds: seen.etaSeconds,
-    resultAwaitedSince: null,
     ...(moves && status === 'processing' && { startedAt: now }),
     ...((moves || reports) && { reportedProgress: progress ?? 0 }),
   };
@@ -64,18 +68,24 @@ function observeRunning(job: JobRecord, seen: UpstreamJob, status: 'queued' | 'p
 
 /** Finished once the result's URL is there, or after five minutes without it. */
 function observeFinished(job: JobRecord, seen: UpstreamJob, now: Date): Observed {
-  const since = job.resultAwaitedSince ?? now;
-  if (!seen.output && now.getTime() - since.getTime() < RESULT_PATIENCE_MS) {
-    if (job.resultAwaitedSince) return { ignored: 'unchanged' };
-    const patch = { ...SEEN, ...cost(seen), resultAwaitedSince: now };
-    return { change: changeJob(job, patch, now, { steps: [{ name: 'result_awaited' }] }) };
-  }
+  if (seen.output || isResultOverdue(job, now)) return finish(job, seen, now);
+  if (job.resultAwaitedSince) return { ignored: 'unchanged' };
+  const patch = { ...SEEN, ...cost(seen), resultAwaitedSince: now };
+  return { change: changeJob(job, patch, now, { steps: [{ name: 'result_awaited' }] }) };
+}
+
+function isResultOverdue({ resultAwaitedSince }: JobRecord, now: Date): boolean {
+  return resultAwaitedSince !== null && now.getTime() - resultAwaitedSince.getTime() >= RESULT_PATIENCE_MS;
+}
+
+function finish(job: JobRecord, seen: Pick<UpstreamJob, 'costCredits' | 'output'>, now: Date): Observed {
+  const startedAt = job.startedAt ?? now;
   const patch = {
     ...SEEN,
     ...cost(seen),
     status: 'finished',
     progress: 1,
-    startedAt: job.startedAt ?? now,
+    startedAt,
     resultAwaitedSince: null,
   } as const;
   return { change: changeJob(job, { ...patch, output: videoOutput(seen.output) }, now) };
@@ -84,9 +94,13 @@ function observeFinished(job: JobRecord, seen: UpstreamJob, now: Date): Observed
 /** TensorPix knows the job neither among its jobs nor in its history: lost after several looks over ten minutes. */
 export function observeMissing(job: JobRecord, now: Date): Observed {
   if (isTerminal(job.status)) return { ignored: 'ended' };
+  if (isResultOverdue(job, now)) return finish(job, { costCredits: null, output: null }, now);
   const missingSince = job.missingSince ?? now;
   const missingLooks = job.missingLooks + 1;
-  const lost = missingLooks >= LOST_AFTER_LOOKS && now.getTime() - missingSince.getTime() >= LOST_AFTER_MS;
+  const lost =
+    job.resultAwaitedSince === null &&
+    missingLooks >= LOST_AFTER_LOOKS &&
+    now.getTime() - missingSince.getTime() >= LOST_AFTER_MS;
   if (!lost) {
     const steps = job.missingSince === null ? [{ name: 'missing_at_tensorpix' }] : [];
     return { change: changeJob(job, { missingSince, missingLooks }, now, { steps }) };
@@ -100,7 +114,7 @@ function isUnchanged(job: JobRecord, patch: Partial<JobRecord>): boolean {
 }
 
 /** TensorPix sometimes shows no cost; what it once said stays. */
-function cost({ costCredits }: UpstreamJob): Partial<JobRecord> {
+function cost({ costCredits }: Pick<UpstreamJob, 'costCredits'>): Partial<JobRecord> {
   return costCredits === null ? {} : { costCredits };
 }
 

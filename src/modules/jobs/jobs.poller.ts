@@ -10,7 +10,7 @@ import { TenantLook, type LookResult } from './tenant-look.js';
 import { TenantPaceStore, type ClaimedTenant } from './tenant-pace.store.js';
 
 const INTERVAL_MS = 1_000;
-const MAX_IN_FLIGHT = 16;
+const MAX_IN_FLIGHT = 100;
 const JITTER = 0.1;
 /** A look begins a call only while the lease covers it: the rest of the lease is for the calls before. */
 const LOOK_MS = 15_000;

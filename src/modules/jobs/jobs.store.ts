@@ -3,6 +3,7 @@ import { Prisma } from '../../generated/prisma/client.js';
 import type { PagePosition } from '../../common/http/cursor.js';
 import { MicroBatcher } from '../../common/loops/micro-batcher.js';
 import { PrismaService } from '../../common/prisma/prisma.service.js';
+import { DUE_NOW } from '../../common/prisma/due-now.sql.js';
 import { DatabaseTime } from '../../common/time/database-time.js';
 import { CALLBACK_STATE, undeliveredJobs } from '../webhooks/callback-state.sql.js';
 import { recordOf, type Intent } from './job-intent.js';
@@ -54,36 +55,41 @@ export class JobsStore {
   }
 
   private async insertMany(intents: Intent[]): Promise<(JobWithTime | null)[]> {
-    const rows = await this.prisma.$queryRaw<{ id: string; now: Date }[]>`
+    const rows = await this.prisma.$queryRaw<{ id: string; now: Date; restUntil: Date | null }[]>`
       with input as (
-        select * from jsonb_to_recordset(${JSON.stringify(intents.map(toRow))}::jsonb) as t(
-          id uuid, tenant_id uuid, account_id uuid, api_key_id uuid, kind text, status_reason text, preview boolean,
-          input jsonb, warnings jsonb, external_id text, metadata jsonb, callback_url text, callback_events text[],
-          parks boolean, source_expires_at timestamptz, attempt integer, lease_token uuid, lease_ms float8)
+        select i.*, case when i.yields_to_rest and p.rest_until > now() then p.rest_until end as rest_until
+          from jsonb_to_recordset(${JSON.stringify(intents.map(toRow))}::jsonb) as i(
+            id uuid, tenant_id uuid, account_id uuid, api_key_id uuid, kind text, preview boolean, input jsonb,
+            warnings jsonb, external_id text, metadata jsonb, callback_url text, callback_events text[], parks boolean,
+            source_expires_at timestamptz, yields_to_rest boolean, lease_token uuid, lease_ms float8)
+          left join tenant_paces p on p.tenant_id = i.tenant_id
       ), j as (
         insert into jobs (
           id, tenant_id, account_id, api_key_id, kind, status, status_reason, preview, input, warnings, external_id,
           metadata, callback_url, callback_events, parks, source_expires_at, attempt, lease_token, lease_expires_at,
           due_at)
-        select i.id, i.tenant_id, i.account_id, i.api_key_id, i.kind, 'submitting', i.status_reason, i.preview,
-               i.input, i.warnings, i.external_id, i.metadata, i.callback_url, i.callback_events, i.parks,
-               i.source_expires_at, i.attempt, i.lease_token, now() + i.lease_ms * interval '1 millisecond',
-               case when i.lease_token is null then now() end
+        select i.id, i.tenant_id, i.account_id, i.api_key_id, i.kind, 'submitting',
+               case when i.rest_until is not null then 'rate_limited' when i.lease_token is not null then 'sending' end,
+               i.preview, i.input, i.warnings, i.external_id, i.metadata, i.callback_url, i.callback_events, i.parks,
+               i.source_expires_at, case when i.rest_until is null and i.lease_token is not null then 1 else 0 end,
+               case when i.rest_until is null then i.lease_token end,
+               case when i.rest_until is null then now() + i.lease_ms * interval '1 millisecond' end,
+               case when i.rest_until is not null then i.rest_until when i.lease_token is null then ${DUE_NOW} end
           from input i
           join tenants t on t.id = i.tenant_id and t.status = 'active' and t.deleted_at is null
            for key share of t
-        returning id, tenant_id, kind, attempt, created_at
+        returning id, tenant_id, kind, attempt, due_at, created_at
       ), event as (
         insert into job_events (job_id, sequence, tenant_id, type, data)
         select j.id, 1, j.tenant_id, case j.kind when 'video' then 'job' else 'image' end || '.submitting',
                jsonb_build_object('attempt', j.attempt)
           from j
       )
-      select id, created_at as now from j`;
-    const times = new Map(rows.map(({ id, now }) => [id, now]));
+      select j.id, j.created_at as now, i.rest_until as "restUntil" from j join input i using (id)`;
+    const byId = new Map(rows.map((row) => [row.id, row]));
     return intents.map((intent) => {
-      const now = times.get(intent.id);
-      return now ? { job: recordOf(intent, now), time: new DatabaseTime(now) } : null;
+      const row = byId.get(intent.id);
+      return row ? { job: recordOf(intent, row.now, row.restUntil), time: new DatabaseTime(row.now) } : null;
     });
   }
 
@@ -152,7 +158,6 @@ function toRow(intent: Intent): Record<string, unknown> {
     account_id: intent.accountId,
     api_key_id: intent.apiKeyId,
     kind: intent.kind,
-    status_reason: intent.lease ? 'sending' : null,
     preview: intent.preview,
     input: intent.input,
     warnings: intent.warnings,
@@ -162,7 +167,7 @@ function toRow(intent: Intent): Record<string, unknown> {
     callback_events: intent.callbackEvents,
     parks: intent.parks,
     source_expires_at: intent.sourceExpiresAt,
-    attempt: intent.lease ? 1 : 0,
+    yields_to_rest: intent.yieldsToRest,
     lease_token: intent.lease?.token ?? null,
     lease_ms: intent.lease?.durationMs ?? null,
   };

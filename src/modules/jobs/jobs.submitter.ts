@@ -1,6 +1,7 @@
 import { Injectable, type OnApplicationBootstrap } from '@nestjs/common';
 import { Logger } from '../../common/logging/logger.js';
 import { LoopRunner } from '../../common/loops/loop-runner.js';
+import { Occupancy } from '../../common/loops/occupancy.js';
 import type { Lease } from '../../common/loops/lease.js';
 import { TenantTokens } from '../tenants/tenant-tokens.js';
 import { JobChangesStore, type ClaimedJob } from './job-changes.store.js';
@@ -9,7 +10,9 @@ import { SubmissionService } from './submission.service.js';
 
 const INTERVAL_MS = 1_000;
 /** Calls under way at once in this process, those of waiting callers not counted. */
-const MAX_IN_FLIGHT = 32;
+const MAX_IN_FLIGHT = 64;
+/** Of these, for one tenant: one whose calls are slow costs so many places and no more. */
+const MAX_IN_FLIGHT_A_TENANT = 8;
 const EXPIRED_A_TICK = 100;
 
 /**
@@ -19,6 +22,7 @@ const EXPIRED_A_TICK = 100;
 @Injectable()
 export class JobsSubmitter implements OnApplicationBootstrap {
   private readonly inFlight = new Set<Promise<void>>();
+  private readonly tenants = new Occupancy();
   private wake: () => void = () => undefined;
 
   constructor(
@@ -43,9 +47,10 @@ export class JobsSubmitter implements OnApplicationBootstrap {
     const room = MAX_IN_FLIGHT - this.inFlight.size;
     if (room <= 0) return false;
     const lease = this.submissions.newLease();
-    const claimed = await this.changes.claimDueAnyTenant(lease, room);
+    const busy = this.tenants.busy(MAX_IN_FLIGHT_A_TENANT);
+    const claimed = await this.changes.claimDueAnyTenant(lease, room, { most: MAX_IN_FLIGHT_A_TENANT, busy });
     for (const job of claimed) this.start(job, lease);
-    return claimed.length === room;
+    return claimed.length > 0;
   }
 
   async drain(): Promise<void> {
@@ -58,12 +63,15 @@ export class JobsSubmitter implements OnApplicationBootstrap {
   }
 
   private start(claimed: ClaimedJob, lease: Lease): void {
+    const { tenantId } = claimed.job;
+    this.tenants.enter(tenantId);
     const sending = this.send(claimed, lease)
       .catch((error: unknown) =>
         this.logger.error({ err: error, job_id: claimed.job.id }, 'a submission could not be recorded'),
       )
       .finally(() => {
         this.inFlight.delete(sending);
+        this.tenants.leave(tenantId);
         this.wake();
       });
     this.inFlight.add(sending);

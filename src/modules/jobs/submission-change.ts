@@ -9,7 +9,7 @@ const UNLEASED = { leaseToken: null, leaseExpiresAt: null, dueAt: null, statusRe
 
 /**
  * The change that a decision makes of a row. A refusal that the caller gets as its answer fires no webhook; everything
- * else does.
+ * else does, an unknown outcome included, because that is no refusal.
  */
 export function settle(job: JobRecord, decision: Decision, now: Date, answered: boolean): JobChange {
   switch (decision.kind) {
@@ -47,7 +47,7 @@ export function settle(job: JobRecord, decision: Decision, now: Date, answered: 
       const { error } = decision;
       return changeJob(job, { ...UNLEASED, status: 'failed', error }, now, {
         data: { code: error.code },
-        notify: !answered,
+        notify: !answered || error.code === 'outcome_unknown',
       });
     }
   }

@@ -17,6 +17,7 @@ export type Decision =
 export type SubmissionResult = CreatedJob | EnhancedImage;
 
 const PARK_BASE_MS = 2_000;
+const MIN_PAUSE_MS = 1_000;
 const PARK_CAP_MS = 300_000;
 /** The account's states change when a person acts, so that asking often is useless. */
 const ACCOUNT_BASE_MS = 30_000;
@@ -58,7 +59,7 @@ export function decide(
         : { kind: 'bind', created: outcome.value };
     case 'not_sent':
       if (strict) return fail('upstream_unreachable', 'TensorPix could not be reached.');
-      return park('upstream_unavailable', backoffMs(job.attempt - 1, PARK_BASE_MS, PARK_CAP_MS, random));
+      return park('upstream_unavailable', retryMs(job, null, random));
     case 'refused':
       return decideRefusal(job, outcome.refusal, strict, random);
     case 'unknown':
@@ -73,16 +74,13 @@ export function decide(
           outcome.reason === 'timeout' ? 'upstream_timeout' : 'upstream_error',
           'TensorPix gave no usable answer.',
         );
-      return park(
-        'upstream_unavailable',
-        outcome.retryAfterMs ?? backoffMs(job.attempt - 1, PARK_BASE_MS, PARK_CAP_MS, random),
-      );
+      return park('upstream_unavailable', retryMs(job, outcome.retryAfterMs, random));
   }
 }
 
 function decideRefusal(job: JobRecord, refusal: Refusal, strict: boolean, random?: () => number): Decision {
   if (refusal.reason === 'rate_limited' && !strict) {
-    const retryInMs = refusal.retryAfterMs ?? backoffMs(job.attempt - 1, PARK_BASE_MS, PARK_CAP_MS, random);
+    const retryInMs = retryMs(job, refusal.retryAfterMs, random);
     return { kind: 'park', reason: 'rate_limited', retryInMs, rests: true };
   }
   const accountReason = ACCOUNT_REASONS[refusal.reason];
@@ -91,6 +89,12 @@ function decideRefusal(job: JobRecord, refusal: Refusal, strict: boolean, random
   const code = FAILURE_CODES[refusal.reason] ?? 'upstream_error';
   const fields = refusal.status === 400 && { errors: refusal.errors, non_field_errors: refusal.nonFieldErrors };
   return { kind: 'fail', error: { code, detail: refusal.detail, ...fields } };
+}
+
+/** What TensorPix asked for, if that is a pause at all; else a growing one of our own. Milliseconds. */
+function retryMs(job: JobRecord, askedMs: number | null, random?: () => number): number {
+  if (askedMs !== null && askedMs >= MIN_PAUSE_MS) return askedMs;
+  return backoffMs(job.attempt - 1, PARK_BASE_MS, PARK_CAP_MS, random);
 }
 
 function park(reason: StatusReason, retryInMs: number): Decision {

@@ -1,6 +1,8 @@
 import { Injectable } from '@nestjs/common';
 import type { Lease } from '../../common/loops/lease.js';
+import { Logger } from '../../common/logging/logger.js';
 import { Metrics } from '../../common/metrics.js';
+import { isDatabaseAway } from '../../common/prisma/database-errors.js';
 import type { UpstreamJob } from '../tensorpix/answers.js';
 import type { CallOutcome, Refusal } from '../tensorpix/call-outcome.js';
 import { TensorpixClient } from '../tensorpix/tensorpix.client.js';
@@ -29,6 +31,7 @@ const PAGES_A_LOOK = 60;
 const SINGLE_CALLS_INSTEAD_OF_LIST = 2;
 /** Jobs that the list did not show, asked for by id: the others wait for the next look. */
 const SINGLE_CALLS_A_LOOK = 20;
+const SINGLE_FAILURES_A_LOOK = 3;
 
 /** The claim under which a look writes, and the token it asks with. */
 export interface LookContext {
@@ -54,6 +57,7 @@ export class TenantLook {
     private readonly tensorpix: TensorpixClient,
     private readonly changes: JobChangesStore,
     private readonly metrics: Metrics,
+    private readonly logger: Logger,
   ) {}
 
   async look(context: LookContext): Promise<LookResult> {
@@ -66,7 +70,7 @@ export class TenantLook {
     try {
       await this.cancelWanted(context, active);
       if (active.length > SINGLE_CALLS_INSTEAD_OF_LIST) await this.readList(context, unseen, note);
-      await this.readSingles(context, [...unseen.keys()].slice(0, SINGLE_CALLS_A_LOOK), note);
+      await this.readSingles(context, sample([...unseen.keys()], SINGLE_CALLS_A_LOOK), note);
       return { trouble: null, soonestEtaSeconds: etas.length > 0 ? Math.min(...etas) : null, left: unseen.size };
     } catch (error) {
       if (!(error instanceof Interrupted)) throw error;
@@ -102,18 +106,21 @@ export class TenantLook {
   }
 
   private async readSingles(context: LookContext, ids: number[], note: (seen: UpstreamJob[]) => void): Promise<void> {
+    let failures = 0;
     for (const id of ids) {
       const outcome = await this.ask(context, () => this.tensorpix.getJob(context.token, id));
       const known = isNotFound(outcome)
         ? await this.ask(context, () => this.tensorpix.getHistoryJob(context.token, id))
         : outcome;
       if (isNotFound(known)) await this.applyMissing(context, id);
-      else {
-        const job = this.valueOf(known);
-        await this.apply(context, job.id === id ? [job] : []);
-        note([job]);
-      }
+      else if (known.kind === 'ok') {
+        await this.apply(context, known.value.id === id ? [known.value] : []);
+        note([known.value]);
+      } else if (known.kind === 'refused') this.interruptOn(known.refusal);
+      // One job that TensorPix cannot show must not hide the others; TensorPix being down must not be asked on.
+      else if ((failures += 1) >= SINGLE_FAILURES_A_LOOK) throw new Interrupted({ kind: 'unavailable' });
     }
+    if (failures > 0 && failures === ids.length) throw new Interrupted({ kind: 'unavailable' });
   }
 
   private async apply(context: LookContext, seen: UpstreamJob[]): Promise<void> {
@@ -123,14 +130,25 @@ export class TenantLook {
     await Promise.all(
       rows.map(async ({ job, time }) => {
         const upstream = byId.get(job.tensorpixId ?? 0);
-        if (upstream) await this.write(context, job, observe(job, upstream, time.now()));
+        if (upstream) await this.writeOne(context, job, () => observe(job, upstream, time.now()));
       }),
     );
   }
 
   private async applyMissing(context: LookContext, tensorpixId: number): Promise<void> {
     const [row] = await this.changes.findByTensorpixIds(context.tenantId, [tensorpixId]);
-    if (row) await this.write(context, row.job, observeMissing(row.job, row.time.now()));
+    if (row) await this.writeOne(context, row.job, () => observeMissing(row.job, row.time.now()));
+  }
+
+  /** A row that cannot be written is reported and skipped: it must not keep its neighbours from being seen. */
+  private async writeOne(context: LookContext, job: JobRecord, observed: () => Observed): Promise<void> {
+    try {
+      await this.write(context, job, observed());
+    } catch (error) {
+      if (isDatabaseAway(error)) throw error;
+      this.metrics.ignoredObservations.inc({ reason: 'unwritable' });
+      this.logger.error({ err: error, job_id: job.id }, 'an observation could not be written');
+    }
   }
 
   private async write({ lease }: LookContext, job: JobRecord, observed: Observed): Promise<void> {
@@ -167,4 +185,13 @@ export class TenantLook {
 
 function isNotFound(outcome: CallOutcome<unknown>): boolean {
   return outcome.kind === 'refused' && outcome.refusal.reason === 'not_found';
+}
+
+/** Some of them, drawn by lot: whatever is left over has the same chance at the next look. */
+function sample(ids: number[], size: number): number[] {
+  const lots = ids.map((id) => ({ id, lot: Math.random() }));
+  return lots
+    .sort((a, b) => a.lot - b.lot)
+    .slice(0, size)
+    .map(({ id }) => id);
 }

@@ -1,5 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import type { Lease } from '../../common/loops/lease.js';
+import { DUE_NOW } from '../../common/prisma/due-now.sql.js';
 import { PrismaService } from '../../common/prisma/prisma.service.js';
 
 /** A tenant whose jobs have to be looked at. */
@@ -72,7 +73,7 @@ export class TenantPaceStore {
   async wakeForgottenAnyTenant(): Promise<number> {
     return this.prisma.$executeRaw`
       update tenant_paces p
-         set poll_due_at = now()
+         set poll_due_at = ${DUE_NOW}
        where p.poll_due_at is null
          and exists (select 1 from jobs j where j.tenant_id = p.tenant_id and j.status in ('queued', 'processing'))`;
   }

@@ -1,20 +1,11 @@
-import {
-  Inject,
-  Injectable,
-  SetMetadata,
-  createParamDecorator,
-  type CanActivate,
-  type ExecutionContext,
-} from '@nestjs/common';
+import { Injectable, SetMetadata, createParamDecorator, type CanActivate, type ExecutionContext } from '@nestjs/common';
 import { Reflector } from '@nestjs/core';
-import type { FastifyRequest } from 'fastify';
-import { createHash, timingSafeEqual } from 'node:crypto';
-import { CONFIG, type Config } from '../../common/config/config.js';
+import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { ACCESS } from '../../common/http/access.js';
 import { Problem } from '../../common/errors/problem.js';
 import type { Scope } from './api-key.js';
 import type { KeyHolder } from './api-keys.store.js';
-import { KeyDirectory } from './key-directory.js';
+import type { Authenticator, Identity } from './authenticator.js';
 
 /** The tenant that a request acts for. */
 export interface CurrentTenant {
@@ -26,7 +17,9 @@ export interface CurrentTenant {
   apiKeyId: string;
 }
 
-type AuthenticatedRequest = FastifyRequest & { tenant?: CurrentTenant };
+type AuthenticatedRequest = FastifyRequest & { identity?: Identity; tenant?: CurrentTenant };
+
+const API_PREFIX = '/v1/';
 
 const ADMIN = 'admin';
 
@@ -43,38 +36,38 @@ export const Tenant = createParamDecorator((_: unknown, context: ExecutionContex
 });
 
 /**
- * Authentication of every route (contract, section 1). A route that says nothing about its access opens for nobody.
+ * Says on every route whether this key may (contract, section 1). Whose key it is was found out before the body was
+ * read. A route that says nothing about its access opens for nobody.
+ *
  * @throws Problem 401 `unauthenticated`, 403 `forbidden`
  */
 @Injectable()
 export class AuthGuard implements CanActivate {
-  private readonly adminDigest: Buffer;
+  constructor(private readonly reflector: Reflector) {}
 
-  constructor(
-    @Inject(CONFIG) config: Config,
-    private readonly reflector: Reflector,
-    private readonly keys: KeyDirectory,
-  ) {
-    this.adminDigest = digest(config.adminApiKey);
-  }
-
-  async canActivate(context: ExecutionContext): Promise<boolean> {
-    const access = this.reflector.getAllAndOverride<Scope | 'admin' | 'public' | undefined>(ACCESS, [
-      context.getHandler(),
-      context.getClass(),
-    ]);
+  canActivate(context: ExecutionContext): boolean {
+    const targets = [context.getHandler(), context.getClass()];
+    const access = this.reflector.getAllAndOverride<Scope | 'admin' | 'public' | undefined>(ACCESS, targets);
     if (access === 'public') return true;
     const request = context.switchToHttp().getRequest<AuthenticatedRequest>();
-    const key = readKey(request.headers.authorization);
-    const isAdmin = timingSafeEqual(digest(key), this.adminDigest);
-    if (isAdmin && access === ADMIN) return true;
-    if (isAdmin || access === undefined) throw new Problem('forbidden', 'The admin key opens the tenants only.');
-    const holder = await this.keys.find(key);
-    if (!holder) throw new Problem('unauthenticated', 'This key is unknown, expired or revoked.');
-    if (access === ADMIN) throw new Problem('forbidden', 'This needs the admin key.');
-    request.tenant = admit(holder, access);
+    const { identity } = request;
+    if (!identity) throw new Problem('unauthenticated', 'This needs a key.');
+    if (identity.kind === 'admin') {
+      if (access === ADMIN) return true;
+      throw new Problem('forbidden', 'The admin key opens the tenants only.');
+    }
+    if (access === undefined || access === ADMIN) throw new Problem('forbidden', 'This needs the admin key.');
+    request.tenant = admit(identity.holder, access);
     return true;
   }
+}
+
+/** Finds out whose key a request of the API came with, before anything of its body is read. */
+export function registerAuthentication(fastify: FastifyInstance, authenticator: Authenticator): void {
+  fastify.addHook('onRequest', async (request: AuthenticatedRequest) => {
+    if (request.is404 || !request.url.startsWith(API_PREFIX)) return;
+    request.identity = await authenticator.identify(request.headers.authorization);
+  });
 }
 
 function admit({ keyId, scopes, tenant }: KeyHolder, scope: Scope): CurrentTenant {
@@ -82,15 +75,4 @@ function admit({ keyId, scopes, tenant }: KeyHolder, scope: Scope): CurrentTenan
   if (!scopes.includes(scope)) throw new Problem('forbidden', `This key lacks the scope ${scope}.`);
   const { id, accountId, tokenCiphertext, callbackAllowedHosts } = tenant;
   return { id, accountId, tokenCiphertext, callbackAllowedHosts, apiKeyId: keyId };
-}
-
-/** `Bearer` and `Token` mean the same; TensorPix's clients send `Token`. */
-function readKey(header: string | undefined): string {
-  const key = /^(?:bearer|token) +(\S{1,512})$/i.exec(header?.trim() ?? '')?.[1];
-  if (!key) throw new Problem('unauthenticated', 'Send a key as "Authorization: Bearer <key>".');
-  return key;
-}
-
-function digest(text: string): Buffer {
-  return createHash('sha256').update(text).digest();
 }

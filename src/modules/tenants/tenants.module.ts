@@ -3,6 +3,7 @@ import { APP_GUARD } from '@nestjs/core';
 import { TensorpixModule } from '../tensorpix/tensorpix.module.js';
 import { ApiKeysStore } from './api-keys.store.js';
 import { AuthGuard } from './auth.guard.js';
+import { Authenticator } from './authenticator.js';
 import { KeyDirectory } from './key-directory.js';
 import { TenantTokens } from './tenant-tokens.js';
 import { TenantsController } from './tenants.controller.js';
@@ -16,6 +17,7 @@ import { TenantsStore } from './tenants.store.js';
     TenantsStore,
     ApiKeysStore,
     KeyDirectory,
+    Authenticator,
     TenantTokens,
     TenantsService,
     { provide: APP_GUARD, useClass: AuthGuard },

@@ -6,31 +6,20 @@
 /** `status` of a job: 0 in queue, 1 processing, 2 finished, -1 failed, -2 canceled. */
 export type UpstreamStatus = 'queued' | 'processing' | 'finished' | 'failed' | 'canceled';
 
-const STATUS_BY_NUMBER: Record<string, UpstreamStatus> = {
-  '0': 'queued',
-  '1': 'processing',
-  '2': 'finished',
-  '-1': 'failed',
-  '-2': 'canceled',
-};
+/**
+ * By its number, or, as the history has it, by a word; the words are not published, so every likely one is known here.
+ */
+const STATUSES = new Map<string, UpstreamStatus>([
+  ...spell('queued', '0', 'in queue', 'queued', 'pending'),
+  ...spell('processing', '1', 'processing', 'started'),
+  ...spell('finished', '2', 'finished', 'completed', 'done', 'success'),
+  ...spell('failed', '-1', 'failed', 'error', 'failure'),
+  ...spell('canceled', '-2', 'canceled', 'cancelled'),
+]);
 
-/** The history spells the status; the words are not published, so every likely one is known here. */
-const STATUS_BY_WORD: Record<string, UpstreamStatus> = {
-  'in queue': 'queued',
-  queued: 'queued',
-  pending: 'queued',
-  processing: 'processing',
-  started: 'processing',
-  finished: 'finished',
-  completed: 'finished',
-  done: 'finished',
-  success: 'finished',
-  failed: 'failed',
-  error: 'failed',
-  failure: 'failed',
-  canceled: 'canceled',
-  cancelled: 'canceled',
-};
+function spell(status: UpstreamStatus, ...spellings: string[]): [string, UpstreamStatus][] {
+  return spellings.map((spelling) => [spelling, status]);
+}
 
 /** Result of an enhancement, ready to be fetched while its URL lasts. */
 export interface UpstreamVideo {
@@ -72,6 +61,8 @@ export interface EnhancedImage {
   url: string;
 }
 
+const MAX_URL_LENGTH = 8_192;
+
 export function readCreatedJob(json: unknown): CreatedJob | null {
   const { id, status, cost_usd } = record(json);
   if (!isId(id)) return null;
@@ -112,7 +103,7 @@ export function readBalance(json: unknown): string | null {
 
 export function readStatus(value: unknown): UpstreamStatus | null {
   if (typeof value !== 'number' && typeof value !== 'string') return null;
-  return STATUS_BY_NUMBER[String(value)] ?? STATUS_BY_WORD[String(value).toLowerCase()] ?? null;
+  return STATUSES.get(String(value).toLowerCase()) ?? null;
 }
 
 function readVideo(value: unknown): UpstreamVideo | null {
@@ -143,7 +134,9 @@ function isId(value: unknown): value is number {
 }
 
 function isUrl(value: unknown): value is string {
-  return typeof value === 'string' && value.length <= 8192 && /^https?:\/\//i.test(value) && URL.canParse(value);
+  return (
+    typeof value === 'string' && value.length <= MAX_URL_LENGTH && /^https?:\/\//i.test(value) && URL.canParse(value)
+  );
 }
 
 function record(value: unknown): Record<string, unknown> {

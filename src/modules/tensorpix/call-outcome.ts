@@ -46,7 +46,7 @@ export interface WireAnswer {
 
 const MAX_DETAIL_LENGTH = 500;
 const MAX_MESSAGES = 10;
-const MAX_ERRORS_LENGTH = 4_000;
+const MAX_ERRORS_BYTES = 4_000;
 const MAX_RETRY_AFTER_MS = 3_600_000;
 
 /** Statuses with one meaning. 400 needs its text, and everything from 500 on says nothing about what was done. */
@@ -78,6 +78,9 @@ const WORDINGS_OF_400: [RegExp, RefusalReason][] = [
   ],
 ];
 
+/** A 400 that blames a field of the request is about the request, whatever words it uses. */
+const ACCOUNT_FIELD = /credit|balance|storage|account|detail|error|message|__all__/i;
+
 /** Classifies an answer whose 2xx body `parse` can turn into a value; null from it means unusable. */
 export function classifyAnswer<T>(answer: WireAnswer, parse: (json: unknown) => T | null): CallOutcome<T> {
   const json = parseJson(answer.body);
@@ -106,7 +109,9 @@ function unknown(reason: UnknownReason, answer: WireAnswer): CallOutcome<never> 
 function readRefusal(answer: WireAnswer, json: unknown): Refusal {
   const { errors, nonFieldErrors, detail } = readErrorBody(json);
   const all = [detail ?? '', ...nonFieldErrors, ...Object.values(errors).flat()].join(' ');
-  const reason = answer.status === 400 ? reasonOf400(all) : (REFUSAL_BY_STATUS[answer.status] ?? 'other');
+  const aboutAccount = Object.entries(errors).filter(([name]) => ACCOUNT_FIELD.test(name));
+  const general = [detail ?? '', ...nonFieldErrors, ...aboutAccount.flatMap(([, texts]) => texts)].join(' ');
+  const reason = answer.status === 400 ? reasonOf400(general) : (REFUSAL_BY_STATUS[answer.status] ?? 'other');
   const text = detail ?? nonFieldErrors[0] ?? Object.entries(errors).map(([name, [first]]) => `${name}: ${first}`)[0];
   return {
     reason,
@@ -124,9 +129,8 @@ function reasonOf400(text: string): RefusalReason {
 
 /** `{errors, non_field_errors}`, `{detail}` and the plain `{"field":["…"]}` of Django REST framework. */
 function readErrorBody(json: unknown): { errors: FieldErrors; nonFieldErrors: string[]; detail: string | null } {
-  if (typeof json !== 'object' || json === null || Array.isArray(json)) {
-    return { errors: {}, nonFieldErrors: [], detail: null };
-  }
+  if (Array.isArray(json)) return { errors: {}, nonFieldErrors: messages(json), detail: null };
+  if (typeof json !== 'object' || json === null) return { errors: {}, nonFieldErrors: [], detail: null };
   const { errors, non_field_errors, detail, ...rest } = json as Record<string, unknown>;
   const fields = typeof errors === 'object' && errors !== null ? errors : rest;
   const [text] = messages(detail);
@@ -136,10 +140,10 @@ function readErrorBody(json: unknown): { errors: FieldErrors; nonFieldErrors: st
 /** Only so much of a refusal is kept: it goes into answers, rows and webhooks, which stay below 20 kB. */
 function boundedErrors(fields: object): FieldErrors {
   const errors: FieldErrors = {};
-  let left = MAX_ERRORS_LENGTH;
+  let left = MAX_ERRORS_BYTES;
   for (const [name, value] of Object.entries(fields)) {
     const texts = messages(value);
-    left -= name.length + texts.join('').length;
+    left -= Buffer.byteLength(JSON.stringify([name, texts]));
     if (left < 0) break;
     if (texts.length > 0) errors[cleanText(name)] = texts;
   }
@@ -154,10 +158,12 @@ function messages(value: unknown): string[] {
     .map((item) => cleanText(item as string));
 }
 
-/** Upstream text as it may be stored and shown: without secrets, and bounded. */
+/** Upstream text as it may be stored and shown: without secrets and NUL, and bounded. */
 function cleanText(text: string): string {
   // Cut between characters: half a surrogate pair could not be stored.
-  return Array.from(redactText(text)).slice(0, MAX_DETAIL_LENGTH).join('');
+  return Array.from(redactText(text.replaceAll('\0', '')))
+    .slice(0, MAX_DETAIL_LENGTH)
+    .join('');
 }
 
 /** Header in seconds or as a date, then DRF's "Expected available in N seconds."; at most an hour. */
@@ -165,7 +171,8 @@ export function retryAfterMs(header: string | undefined, text: string, nowMs: nu
   const seconds =
     /^\s*(\d{1,9})\s*$/.exec(header ?? '')?.[1] ?? /available in (\d{1,9}(?:\.\d+)?) seconds?/i.exec(text)?.[1];
   if (seconds !== undefined) return Math.min(MAX_RETRY_AFTER_MS, Math.ceil(Number(seconds) * 1000));
-  const dateMs = header ? Date.parse(header) : Number.NaN;
+  // A date has letters; Date.parse would take "-5" and "1.5" for years.
+  const dateMs = header && /[a-z]/i.test(header) ? Date.parse(header) : Number.NaN;
   return Number.isNaN(dateMs) ? null : Math.min(MAX_RETRY_AFTER_MS, Math.max(0, dateMs - nowMs));
 }
 

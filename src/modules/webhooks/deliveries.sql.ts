@@ -1,4 +1,5 @@
 import { Prisma } from '../../generated/prisma/client.js';
+import { DUE_NOW } from '../../common/prisma/due-now.sql.js';
 import type { NewDelivery } from './webhook-types.js';
 
 /** How often a webhook must have failed for the last one of its job to take its place (contract, section 7). */
@@ -16,13 +17,14 @@ export function insertDeliveries(deliveries: NewDelivery[]): Prisma.Sql {
     sequence,
     event_type: type,
     url,
+    origin: new URL(url).origin,
     body,
   }));
   return Prisma.sql`delivery as (
-    insert into webhook_deliveries (id, tenant_id, job_id, sequence, event_type, url, body)
-    select d.id, d.tenant_id, d.job_id, d.sequence, d.event_type, d.url, d.body
+    insert into webhook_deliveries (id, tenant_id, job_id, sequence, event_type, url, origin, body, due_at)
+    select d.id, d.tenant_id, d.job_id, d.sequence, d.event_type, d.url, d.origin, d.body, ${DUE_NOW}
       from jsonb_to_recordset(${JSON.stringify(rows)}::jsonb) as d(
-        id uuid, tenant_id uuid, job_id uuid, sequence integer, event_type text, url text, body text)
+        id uuid, tenant_id uuid, job_id uuid, sequence integer, event_type text, url text, origin text, body text)
       join changed c on c.id = d.job_id
   )`;
 }
@@ -42,4 +44,14 @@ export function supersedeDeliveries(deliveries: NewDelivery[]): Prisma.Sql {
        and (old.lease_expires_at is null or old.lease_expires_at < now())
        and (old.event_type = 'job.progress' or (n.ends and old.attempts >= ${FAILURES_UNTIL_SUPERSEDED}::int))
   )`;
+}
+
+/** What makes `webhook_deliveries d`, which has just failed, pointless: it was under way when that was written. */
+export function supersederOf(): Prisma.Sql {
+  return Prisma.sql`
+    select 1 from webhook_deliveries later
+     where later.job_id = d.job_id and later.url = d.url and later.sequence > d.sequence
+       and (d.event_type = 'job.progress'
+            or (d.attempts + 1 >= ${FAILURES_UNTIL_SUPERSEDED}::int
+                and later.event_type in ('job.finished', 'job.failed', 'job.canceled')))`;
 }

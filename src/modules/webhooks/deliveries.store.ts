@@ -2,6 +2,7 @@ import { Injectable } from '@nestjs/common';
 import type { Lease } from '../../common/loops/lease.js';
 import { MicroBatcher } from '../../common/loops/micro-batcher.js';
 import { PrismaService } from '../../common/prisma/prisma.service.js';
+import { supersederOf } from './deliveries.sql.js';
 
 /** A webhook that this process has claimed and sends. */
 export interface ClaimedDelivery {
@@ -9,6 +10,7 @@ export interface ClaimedDelivery {
   tenantId: string;
   jobId: string;
   url: string;
+  origin: string;
   body: string;
   /** attempts made before this one */
   attempts: number;
@@ -25,6 +27,8 @@ export interface DeliveryOutcome {
   error: string | null;
 }
 
+/** How many due webhooks are looked at for each that can be taken. */
+const CANDIDATES_A_PLACE = 5;
 const OUTCOMES_A_STATEMENT = 500;
 
 @Injectable()
@@ -38,21 +42,32 @@ export class DeliveriesStore {
 
   /**
    * Claims webhooks that are due, of each job and URL the oldest only: one in flight, in order of sequence. One that
-   * waits for its retry holds back the later ones of its job, and nobody else's.
+   * waits for its retry holds back the later ones of its job, and nobody else's. Of one origin only so many are taken,
+   * and of those that are busy already none, so that a dead receiver cannot fill the places of the others.
    */
-  claimDueAnyTenant(lease: Lease, limit: number): Promise<ClaimedDelivery[]> {
+  claimDueAnyTenant(
+    lease: Lease,
+    limit: number,
+    origins: { most: number; busy: string[] },
+  ): Promise<ClaimedDelivery[]> {
     return this.prisma.$queryRaw<ClaimedDelivery[]>`
-      with due as (
-        select d.id
+      with candidate as (
+        select d.id, row_number() over (partition by d.origin order by d.due_at) as place
           from webhook_deliveries d
          where d.status in ('pending', 'failing') and d.due_at <= now()
            and (d.lease_expires_at is null or d.lease_expires_at < now())
+           and d.origin <> all(${origins.busy}::text[])
            and not exists (
              select 1 from webhook_deliveries earlier
               where earlier.job_id = d.job_id and earlier.url = d.url and earlier.sequence < d.sequence
                 and earlier.status in ('pending', 'failing'))
          order by d.due_at
-         limit ${limit}
+         limit ${limit * CANDIDATES_A_PLACE}::int
+      ), due as (
+        select d.id
+          from webhook_deliveries d
+         where d.id in (select id from candidate where place <= ${origins.most}::int order by place limit ${limit}::int)
+           and d.status in ('pending', 'failing') and (d.lease_expires_at is null or d.lease_expires_at < now())
            for update of d skip locked
       )
       update webhook_deliveries w
@@ -60,7 +75,7 @@ export class DeliveriesStore {
              lease_expires_at = now() + ${lease.durationMs}::float8 * interval '1 millisecond'
         from due, tenants t
        where w.id = due.id and t.id = w.tenant_id
-      returning w.id, w.tenant_id as "tenantId", w.job_id as "jobId", w.url, w.body, w.attempts,
+      returning w.id, w.tenant_id as "tenantId", w.job_id as "jobId", w.url, w.origin, w.body, w.attempts,
                 t.callback_allowed_hosts as "callbackAllowedHosts"`;
   }
 
@@ -79,7 +94,8 @@ export class DeliveriesStore {
   private async markMany(outcomes: DeliveryOutcome[]): Promise<boolean[]> {
     const rows = await this.prisma.$queryRaw<{ id: string }[]>`
       update webhook_deliveries d
-         set status = o.status, attempts = d.attempts + 1, last_error = o.error, lease_token = null,
+         set status = case when o.status = 'failing' and exists (${supersederOf()}) then 'superseded' else o.status end,
+             attempts = d.attempts + 1, last_error = o.error, lease_token = null,
              lease_expires_at = null, updated_at = now(),
              due_at = coalesce(now() + o.retry_ms * interval '1 millisecond', d.due_at)
         from jsonb_to_recordset(${JSON.stringify(outcomes.map(toRow))}::jsonb) as o(

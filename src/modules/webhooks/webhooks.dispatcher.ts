@@ -2,6 +2,7 @@ import { Inject, Injectable, type OnApplicationBootstrap } from '@nestjs/common'
 import { CONFIG, type Config } from '../../common/config/config.js';
 import { Lease } from '../../common/loops/lease.js';
 import { LoopRunner } from '../../common/loops/loop-runner.js';
+import { Occupancy } from '../../common/loops/occupancy.js';
 import { Logger } from '../../common/logging/logger.js';
 import { Metrics } from '../../common/metrics.js';
 import { OutboundClient } from '../../common/outbound/outbound-client.js';
@@ -13,6 +14,8 @@ import { SigningSecrets } from './signing-secrets.js';
 
 /** Attempts under way at once in this process. */
 const MAX_IN_FLIGHT = 200;
+/** Of these, to one receiver: one that never answers costs so many places and no more. */
+const MAX_IN_FLIGHT_AN_ORIGIN = 32;
 /** A claim is worth a statement when at least this much of the capacity is free. */
 const MIN_CLAIM = 20;
 const LEASE_MARGIN_MS = 10_000;
@@ -27,6 +30,7 @@ const UNSIGNABLE: Verdict = { status: 'exhausted', retryInMs: null, error: 'the 
 @Injectable()
 export class WebhooksDispatcher implements OnApplicationBootstrap {
   private readonly inFlight = new Set<Promise<void>>();
+  private readonly origins = new Occupancy();
 
   constructor(
     @Inject(CONFIG) private readonly config: Config,
@@ -50,9 +54,10 @@ export class WebhooksDispatcher implements OnApplicationBootstrap {
     const room = MAX_IN_FLIGHT - this.inFlight.size;
     if (room < MIN_CLAIM) return false;
     const lease = new Lease(this.config.callbackTimeoutMs + LEASE_MARGIN_MS);
-    const claimed = await this.deliveries.claimDueAnyTenant(lease, room);
+    const busy = this.origins.busy(MAX_IN_FLIGHT_AN_ORIGIN);
+    const claimed = await this.deliveries.claimDueAnyTenant(lease, room, { most: MAX_IN_FLIGHT_AN_ORIGIN, busy });
     for (const delivery of claimed) this.start(delivery, lease);
-    return claimed.length === room;
+    return claimed.length > 0;
   }
 
   /** Waits for the attempts under way, which their own wall clock bounds. */
@@ -61,6 +66,7 @@ export class WebhooksDispatcher implements OnApplicationBootstrap {
   }
 
   private start(delivery: ClaimedDelivery, lease: Lease): void {
+    this.origins.enter(delivery.origin);
     const attempt = this.attempt(delivery, lease)
       .catch((error: unknown) => {
         // The claim expires and the attempt is made again: at least once.
@@ -71,6 +77,7 @@ export class WebhooksDispatcher implements OnApplicationBootstrap {
       })
       .finally(() => {
         this.inFlight.delete(attempt);
+        this.origins.leave(delivery.origin);
         this.wakeUp.ring();
       });
     this.inFlight.add(attempt);
