@@ -90,7 +90,6 @@ function wholeNumber(flag: string, text: string, min: number, max: number): numb
 
 function httpOrigin(name: string, env: NodeJS.ProcessEnv, fallback: string): string {
   const text = env[name] || fallback;
-  const url = URL.canParse(text) ? new URL(text) : null;
-  if (url === null || !/^https?:$/.test(url.protocol)) throw new UsageError(`${name} must be an http(s) URL`);
-  return url.origin;
+  if (!/^https?:\/\/[a-z0-9.:[\]-]+\/?$/i.test(text)) throw new UsageError(`${name} must be an http(s) URL`);
+  return new URL(text).origin;
 }

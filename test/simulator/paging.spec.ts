@@ -92,7 +92,7 @@ describe('limit and offset with 100,000 jobs', () => {
 describe('numbered pages', () => {
   it('should page the AI filters by page and page_size, and answer a page too many with 404', async () => {
     const second = await page('/api/ml-models/?page=2&page_size=15');
-    expect([second.count, second.results.length, second.next]).toEqual([20, 5, null]);
+    expect([second.count, second.results.length, second.next]).toEqual([21, 6, null]);
     expect(second.previous).toBe(`${simulator.url}/api/ml-models/?page_size=15`);
     expect((await call('/api/ml-models/?page=3&page_size=15')).status).toBe(404);
   });

@@ -1,3 +1,4 @@
+import { parseUrl } from '../validation/url.js';
 import { InvalidCidrError, parseCidrs, type Cidr } from '../outbound/cidr.js';
 
 /** A missing or wrong environment variable. The message names the variable and never holds its value. */
@@ -89,7 +90,7 @@ function required(env: NodeJS.ProcessEnv, name: string): string {
 
 function databaseUrl(env: NodeJS.ProcessEnv): string {
   const value = required(env, 'DATABASE_URL');
-  const parsed = URL.canParse(value) ? new URL(value) : undefined;
+  const parsed = parseUrl(value);
   if (parsed?.protocol !== 'postgresql:' && parsed?.protocol !== 'postgres:') {
     throw new ConfigError('DATABASE_URL must be a postgresql:// URL');
   }
@@ -137,7 +138,7 @@ function encryptionKeys(env: NodeJS.ProcessEnv): EncryptionKey[] {
 
 function baseUrl(env: NodeJS.ProcessEnv, name: string, fallback: string): string {
   const value = env[name] || fallback;
-  const url = URL.canParse(value) ? new URL(value) : undefined;
+  const url = parseUrl(value);
   const plain = url && !url.username && !url.password && !url.search && !url.hash && url.pathname === '/';
   if (!plain || (url.protocol !== 'https:' && url.protocol !== 'http:')) {
     throw new ConfigError(`${name} must be an http(s) origin without path, credentials or query`);

@@ -1,3 +1,4 @@
+import { parseUrl } from '../validation/url.js';
 import { isIP } from 'node:net';
 import { domainToASCII } from 'node:url';
 import { classifyAddress, isAllowed, type AddressClass } from './address-class.js';
@@ -37,8 +38,8 @@ export function checkCallbackUrl(raw: string, policy: CallbackPolicy): CallbackU
   if (raw.length > MAX_CALLBACK_URL_LENGTH) return refuse(`must not exceed ${MAX_CALLBACK_URL_LENGTH} characters`);
   // The parser drops these silently, so that what is stored and what is called would differ.
   if (/[\s\p{Cc}]/u.test(raw)) return refuse('must not contain spaces or control characters');
-  if (!URL.canParse(raw)) return refuse('must be an absolute URL');
-  const url = new URL(raw);
+  const url = parseUrl(raw);
+  if (!url) return refuse('must be an absolute URL');
   const reason = shapeFault(raw, url, policy.allowHttp) ?? hostFault(url, policy);
   return reason === null ? { ok: true, url } : refuse(reason);
 }

@@ -1,3 +1,5 @@
+import { parseUrl } from '../validation/url.js';
+
 export type MediaUrlVerdict =
   { readonly ok: true; readonly url: URL } | { readonly ok: false; readonly reason: string };
 
@@ -27,8 +29,8 @@ const PAGE_DOMAINS: ReadonlyMap<string, string> = new Map([
  * gateway never fetches it, so addresses are not judged. A `reason` completes the sentence "video_url …".
  */
 export function checkMediaUrl(raw: string): MediaUrlVerdict {
-  if (!URL.canParse(raw)) return { ok: false, reason: 'must be an absolute URL' };
-  const url = new URL(raw);
+  const url = parseUrl(raw);
+  if (!url) return { ok: false, reason: 'must be an absolute URL' };
   if (url.protocol !== 'https:' && url.protocol !== 'http:') return { ok: false, reason: 'must use http or https' };
   const platform = platformOf(url.hostname);
   if (platform === null) return { ok: true, url };

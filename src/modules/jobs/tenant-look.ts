@@ -116,9 +116,12 @@ export class TenantLook {
       else if (known.kind === 'ok') {
         await this.apply(context, known.value.id === id ? [known.value] : []);
         note([known.value]);
-      } else if (known.kind === 'refused') this.interruptOn(known.refusal);
-      // One job that TensorPix cannot show must not hide the others; TensorPix being down must not be asked on.
-      else if ((failures += 1) >= SINGLE_FAILURES_A_LOOK) throw new Interrupted({ kind: 'unavailable' });
+      } else {
+        if (known.kind === 'refused') this.interruptOn(known.refusal);
+        // One job that TensorPix cannot show must not hide the others; TensorPix being down must not be asked on.
+        failures += 1;
+        if (failures >= SINGLE_FAILURES_A_LOOK) throw new Interrupted({ kind: 'unavailable' });
+      }
     }
     if (failures > 0 && failures === ids.length) throw new Interrupted({ kind: 'unavailable' });
   }

@@ -19,6 +19,10 @@ export class WaitingCaller implements Caller {
 
   /** Waits at most so long; longer only while an outcome that it was promised is being written. True when it gave up. */
   async waitFor(outcome: Promise<unknown>, waitMs: number): Promise<boolean> {
+    if (waitMs <= 0 && this.state === 'waiting') {
+      this.state = 'answered_before';
+      return true;
+    }
     let timer: NodeJS.Timeout | undefined;
     const patience = new Promise<boolean>((resolve) => {
       timer = setTimeout(() => {

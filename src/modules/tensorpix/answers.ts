@@ -1,3 +1,5 @@
+import { parseUrl } from '../../common/validation/url.js';
+
 /**
  * TensorPix's answers, read tolerantly: a field that is missing or of a strange type is null, an unknown status is
  * null (which means "has not ended"), and only an answer without what it was asked for is unusable (null).
@@ -135,7 +137,10 @@ function isId(value: unknown): value is number {
 
 function isUrl(value: unknown): value is string {
   return (
-    typeof value === 'string' && value.length <= MAX_URL_LENGTH && /^https?:\/\//i.test(value) && URL.canParse(value)
+    typeof value === 'string' &&
+    value.length <= MAX_URL_LENGTH &&
+    /^https?:\/\//i.test(value) &&
+    parseUrl(value) !== null
   );
 }
 
