@@ -22,6 +22,7 @@ import { Authenticator } from './modules/tenants/authenticator.js';
 import { SubmissionService } from './modules/jobs/submission.service.js';
 
 const MAX_HEADER_BYTES = 16_384;
+const IDLE_SWEEP_MS = 100;
 
 /**
  * The whole application, ready to listen: what main and the tests both use.
@@ -60,6 +61,17 @@ export async function createApp(config: Config, logger: Logger): Promise<NestFas
   return app;
 }
 
+/**
+ * Waits for the requests under way. A connection that is kept alive after its last answer would hold up the close until
+ * its keep-alive time is over, so idle ones are closed again and again.
+ */
+async function closeServer(app: NestFastifyApplication): Promise<void> {
+  const fastify = app.getHttpAdapter().getInstance();
+  const sweep = setInterval(() => fastify.server.closeIdleConnections(), IDLE_SWEEP_MS);
+  await fastify.close();
+  clearInterval(sweep);
+}
+
 async function verifyKeys(app: NestFastifyApplication): Promise<void> {
   try {
     await app.get(CanaryStore).verify();
@@ -73,7 +85,7 @@ async function verifyKeys(app: NestFastifyApplication): Promise<void> {
 export async function shutDown(app: NestFastifyApplication): Promise<void> {
   app.get(Draining).begin();
   await app.get(LoopRunner).stopAll();
-  await app.getHttpAdapter().getInstance().close();
+  await closeServer(app);
   await app.get(SubmissionService).drain();
   await app.close();
 }

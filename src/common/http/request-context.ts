@@ -19,11 +19,6 @@ export function registerRequestContext(
   fastify: FastifyInstance,
   { logger, metrics, draining }: { logger: Logger; metrics: Metrics; draining: Draining },
 ): void {
-  fastify.addHook('onSend', (_request, reply, _payload, done) => {
-    // An answer that kept its connection alive would hold up the drain until the keep-alive time is over.
-    if (draining.begun) void reply.header('connection', 'close');
-    done();
-  });
   fastify.addHook('onRequest', (request, reply, done) => {
     void reply.header('x-request-id', request.id);
     if (request.headers.host === undefined && request.raw.httpVersion !== '1.0') {

@@ -47,7 +47,7 @@ const CHANGES_A_STATEMENT = 200;
 export class JobChangesStore {
   private readonly batcher = new MicroBatcher((items: FencedChange[]) => this.applyMany(items), {
     maxItems: CHANGES_A_STATEMENT,
-    concurrency: 2,
+    concurrency: 1,
   });
 
   constructor(

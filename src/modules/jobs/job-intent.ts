@@ -28,10 +28,23 @@ export interface Intent {
  *
  * @param restUntil set when the tenant's token rests, so that the claim was not taken
  */
-export function recordOf({ yieldsToRest: _, lease, ...intent }: Intent, now: Date, restUntil: Date | null): JobRecord {
-  const taken = restUntil === null ? lease : null;
+export function recordOf(intent: Intent, now: Date, restUntil: Date | null): JobRecord {
+  const taken = restUntil === null ? intent.lease : null;
   return {
-    ...intent,
+    id: intent.id,
+    tenantId: intent.tenantId,
+    accountId: intent.accountId,
+    apiKeyId: intent.apiKeyId,
+    kind: intent.kind,
+    preview: intent.preview,
+    input: intent.input,
+    warnings: intent.warnings,
+    externalId: intent.externalId,
+    metadata: intent.metadata,
+    callbackUrl: intent.callbackUrl,
+    callbackEvents: intent.callbackEvents,
+    parks: intent.parks,
+    sourceExpiresAt: intent.sourceExpiresAt,
     status: 'submitting',
     statusReason: restUntil ? 'rate_limited' : taken ? 'sending' : null,
     tensorpixId: null,

@@ -44,7 +44,7 @@ const INTENTS_A_STATEMENT = 200;
 export class JobsStore {
   private readonly intents = new MicroBatcher((items: Intent[]) => this.insertMany(items), {
     maxItems: INTENTS_A_STATEMENT,
-    concurrency: 2,
+    concurrency: 1,
   });
 
   constructor(private readonly prisma: PrismaService) {}
