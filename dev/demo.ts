@@ -74,7 +74,9 @@ async function perform(options: DemoOptions, logFile: string, lifetime: Lifetime
   if (performance.now() > deadlineMs) problems.unshift(`not all was done within ${options.timeoutMs / 1_000} s`);
   printVerdict(terminal, problems);
   if (problems.length > 0) return 1;
-  printAccess(terminal, { gatewayUrl, adminKey, tenantKey: tenant.key, receiverUrl: receiver.url }, video);
+  const tensorpixToken = tensorpix.real ? null : tensorpix.token;
+  const access = { gatewayUrl, adminKey, tensorpixToken, tenantKey: tenant.key, receiverUrl: receiver.url };
+  printAccess(terminal, access, video);
   if (!options.once) return stayUp(lifetime);
   terminal.print('\n  With --once all of this ends now; without, it stays up and shows what you submit.');
   return 0;

@@ -19,8 +19,16 @@ export function openApiDocument(app: NestFastifyApplication): OpenAPIObject {
     .setVersion('1')
     .setDescription(DESCRIPTION)
     .setLicense('MIT', 'https://opensource.org/license/mit')
-    .addBearerAuth({ type: 'http', scheme: 'bearer', description: 'A tenant key, `tpg_…`.' }, 'tenant')
-    .addBearerAuth({ type: 'http', scheme: 'bearer', description: 'The admin key.' }, 'admin')
+    .addBearerAuth(
+      {
+        type: 'http',
+        scheme: 'bearer',
+        bearerFormat: 'opaque',
+        description: 'A tenant key, `tpg_…`. `Authorization: Token <key>` means the same.',
+      },
+      'tenant',
+    )
+    .addBearerAuth({ type: 'http', scheme: 'bearer', bearerFormat: 'opaque', description: 'The admin key.' }, 'admin')
     .build();
   const document = SwaggerModule.createDocument(app, options, {
     extraModels: [ProblemResource, JobSnapshotResource, ImageSnapshotResource],

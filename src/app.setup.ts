@@ -68,8 +68,11 @@ export async function createApp(config: Config, logger: Logger): Promise<NestFas
 async function closeServer(app: NestFastifyApplication): Promise<void> {
   const fastify = app.getHttpAdapter().getInstance();
   const sweep = setInterval(() => fastify.server.closeIdleConnections(), IDLE_SWEEP_MS);
-  await fastify.close();
-  clearInterval(sweep);
+  try {
+    await fastify.close();
+  } finally {
+    clearInterval(sweep);
+  }
 }
 
 async function verifyKeys(app: NestFastifyApplication): Promise<void> {

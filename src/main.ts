@@ -1,3 +1,4 @@
+import type { NestFastifyApplication } from '@nestjs/platform-fastify';
 import { ConfigError, parseConfig, type Config } from './common/config/config.js';
 import { Logger } from './common/logging/logger.js';
 import { createApp, shutDown } from './app.setup.js';
@@ -22,7 +23,7 @@ async function main(): Promise<void> {
   const logger = new Logger(config.logLevel);
   try {
     const app = await createApp(config, logger);
-    await app.listen(config.port, config.host);
+    await listen(app, config);
     logger.info({ url: await app.getUrl(), role: config.role }, 'listening');
     const stop = onceStopped(config, logger, () => shutDown(app));
     process.on('SIGTERM', stop);
@@ -31,6 +32,16 @@ async function main(): Promise<void> {
     if (error instanceof ConfigError) refuse(error);
     logger.error({ err: error }, 'the start failed');
     process.exit(1);
+  }
+}
+
+/** The loops run already: a port that is taken must not cut off what they have begun. */
+async function listen(app: NestFastifyApplication, config: Config): Promise<void> {
+  try {
+    await app.listen(config.port, config.host);
+  } catch (error) {
+    await shutDown(app);
+    throw error;
   }
 }
 

@@ -8,6 +8,8 @@ import type { ReceivedWebhook } from './webhook-receiver.js';
 export interface Access {
   gatewayUrl: string;
   adminKey: string;
+  /** what the simulator takes; a real one is not shown */
+  tensorpixToken: string | null;
   tenantKey: string;
   receiverUrl: string;
 }
@@ -52,6 +54,7 @@ export function printAccess(terminal: Terminal, access: Access, request: Submiss
   terminal.print(`  API docs          ${terminal.paint('cyan', `${access.gatewayUrl}/docs`)}`);
   terminal.print(`  Tenant key        ${access.tenantKey}`);
   terminal.print(`  Admin key         ${access.adminKey}`);
+  terminal.print(`  TensorPix token   ${access.tensorpixToken ?? 'yours'}   for a tenant of your own`);
   terminal.print(`  Webhook receiver  ${access.receiverUrl}`);
   terminal.print('\n  Submit another job:\n');
   terminal.print(curlCommand(access.gatewayUrl, access.tenantKey, request));

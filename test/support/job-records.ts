@@ -35,6 +35,7 @@ export function jobRecord(overrides: Partial<JobRecord> = {}): JobRecord {
     sequence: 2,
     reportedProgress: 0,
     parks: false,
+    strict: false,
     attempt: 1,
     dueAt: null,
     leaseToken: null,

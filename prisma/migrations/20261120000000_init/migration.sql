@@ -98,6 +98,7 @@ CREATE TABLE "jobs" (
     "sequence" INTEGER NOT NULL DEFAULT 1,
     "reported_progress" DOUBLE PRECISION NOT NULL DEFAULT 0,
     "parks" BOOLEAN NOT NULL DEFAULT false,
+    "strict" BOOLEAN NOT NULL DEFAULT false,
     "attempt" INTEGER NOT NULL DEFAULT 0,
     "due_at" TIMESTAMPTZ(3),
     "lease_token" UUID,

@@ -15,6 +15,8 @@ export interface EncryptionKey {
 /** The environment, parsed once (contract, section 9). */
 export interface Config {
   databaseUrl: string;
+  /** of `?schema=`, as Prisma has it */
+  databaseSchema: string;
   port: number;
   host: string;
   role: GatewayRole;
@@ -58,6 +60,7 @@ const LOG_LEVELS = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'
 export function parseConfig(env: NodeJS.ProcessEnv): Config {
   const config: Config = {
     databaseUrl: databaseUrl(env),
+    databaseSchema: databaseSchema(env),
     port: integer(env, 'PORT', 3000, 0, 65_535),
     host: env.HOST || '0.0.0.0',
     role: oneOf(env, 'GATEWAY_ROLE', 'all', ['api', 'worker', 'all']) as GatewayRole,
@@ -95,6 +98,12 @@ function databaseUrl(env: NodeJS.ProcessEnv): string {
     throw new ConfigError('DATABASE_URL must be a postgresql:// URL');
   }
   return value;
+}
+
+function databaseSchema(env: NodeJS.ProcessEnv): string {
+  const schema = new URL(databaseUrl(env)).searchParams.get('schema') ?? 'public';
+  if (!/^[A-Za-z_][A-Za-z0-9_]*$/.test(schema)) throw new ConfigError('DATABASE_URL must name a plain schema');
+  return schema;
 }
 
 function integer(env: NodeJS.ProcessEnv, name: string, fallback: number, min: number, max: number): number {

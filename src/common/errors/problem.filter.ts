@@ -6,11 +6,6 @@ import { Problem, PROBLEM_CODES, type ProblemCode } from './problem.js';
 
 /** Fastify's own errors that a client causes, by code. Anything unlisted falls back to its status. */
 const FASTIFY_CODES: Record<string, { code: ProblemCode; detail: string }> = {
-  FST_ERR_CTP_BODY_TOO_LARGE: { code: 'payload_too_large', detail: 'The body is larger than 1 MiB.' },
-  FST_ERR_CTP_INVALID_MEDIA_TYPE: {
-    code: 'unsupported_media_type',
-    detail: 'Send application/json, application/x-www-form-urlencoded or multipart/form-data.',
-  },
   FST_ERR_CTP_EMPTY_JSON_BODY: { code: 'validation_failed', detail: 'The body is empty.' },
   FST_ERR_CTP_INVALID_CONTENT_LENGTH: {
     code: 'validation_failed',
@@ -29,6 +24,11 @@ const STATUS_FALLBACK: Record<number, ProblemCode> = {
   415: 'unsupported_media_type',
   429: 'rate_limited',
   503: 'unavailable',
+};
+
+const DETAILS: Partial<Record<ProblemCode, string>> = {
+  payload_too_large: 'The body is larger than 1 MiB.',
+  unsupported_media_type: 'Send application/json, application/x-www-form-urlencoded or multipart/form-data.',
 };
 
 /** The one place where an error becomes an HTTP answer. What nobody expected is a 500 without details, and logged. */
@@ -68,7 +68,8 @@ function toProblem(error: unknown): Problem {
   const status = error instanceof HttpException ? error.getStatus() : statusCode;
   const fallback = typeof status === 'number' ? fallbackOf(status) : undefined;
   if (fallback === 'not_found') return new Problem('not_found', 'There is nothing at this path.');
-  if (fallback) return new Problem(fallback, 'The request could not be processed.', { cause: error });
+  if (fallback)
+    return new Problem(fallback, DETAILS[fallback] ?? 'The request could not be processed.', { cause: error });
   return new Problem('internal_error', 'Something unexpected happened.', { cause: error });
 }
 

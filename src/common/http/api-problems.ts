@@ -1,5 +1,7 @@
 import { applyDecorators } from '@nestjs/common';
 import { ApiProperty, ApiResponse, type ApiPropertyOptions } from '@nestjs/swagger';
+type HeadersObject = NonNullable<Extract<Parameters<typeof ApiResponse>[0], { headers?: unknown }>['headers']>;
+
 import { PROBLEM_CODES, type FieldErrors, type ProblemCode } from '../errors/problem.js';
 
 /** An error as every route answers it (RFC 9457; contract, section 2). */
@@ -32,6 +34,16 @@ export class ProblemResource {
   job_id?: string;
 }
 
+const RETRY_AFTER = {
+  'Retry-After': { description: 'Seconds after which a repeat makes sense.', schema: { type: 'integer' as const } },
+};
+
+const HEADERS: Record<number, HeadersObject> = {
+  401: { 'WWW-Authenticate': { schema: { type: 'string' } } },
+  429: RETRY_AFTER,
+  503: RETRY_AFTER,
+};
+
 /** Documents the errors of a route, grouped by status; 401, 403, 500 and 503 belong to every route with a key. */
 export function ApiProblems(...codes: ProblemCode[]): MethodDecorator & ClassDecorator {
   const all: ProblemCode[] = [...codes, 'unauthenticated', 'forbidden', 'internal_error', 'unavailable'];
@@ -40,6 +52,7 @@ export function ApiProblems(...codes: ProblemCode[]): MethodDecorator & ClassDec
       ApiResponse({
         status,
         description: group.map((code) => `\`${code}\``).join(', '),
+        ...(status in HEADERS && { headers: HEADERS[status] }),
         content: { 'application/problem+json': { schema: { $ref: '#/components/schemas/ProblemResource' } } },
       }),
     ),

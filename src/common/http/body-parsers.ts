@@ -62,6 +62,9 @@ function readJson(text: string): unknown {
 
 /** Strictly: URLSearchParams would turn an escape that is no UTF-8 into another character. */
 function parseUrlencoded(text: string): FormFields {
+  if (/^\s*[{[]/.test(text)) {
+    throw Problem.invalid({}, ['The body looks like JSON: send it with content-type: application/json.']);
+  }
   const form = new Map<string, string[]>();
   const pairs = text === '' ? [] : text.split('&');
   if (pairs.length > MAX_FORM_FIELDS) throw tooManyFields();

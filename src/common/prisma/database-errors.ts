@@ -20,11 +20,22 @@ const AWAY = new Set([
   'P1008',
   'P1017',
   'P2024', // no connection from the pool in time
+  'P2028', // no transaction in time
+  // kinds of the driver adapter's errors
+  'DatabaseNotReachable',
+  'ConnectionClosed',
+  'SocketTimeout',
+  'TooManyConnections',
+  'TlsConnectionError',
 ]);
+
+/** What pg and its pool say when a connection ends or does not come; these errors have no code. */
+const AWAY_MESSAGES =
+  /^(Connection terminated|timeout exceeded when trying to connect|Client has encountered a connection error)/;
 
 export function isDatabaseAway(error: unknown): boolean {
   if (error instanceof Prisma.PrismaClientInitializationError) return true;
-  return codesOf(error).some((code) => AWAY.has(code));
+  return codesOf(error).some((code) => AWAY.has(code) || AWAY_MESSAGES.test(code));
 }
 
 /** True for a violated unique constraint (SQLSTATE 23505), by raw statements and by Prisma's own. */
@@ -39,10 +50,10 @@ export function isMissingTable(error: unknown): boolean {
   return codes.includes('42P01') || codes.includes('P2021');
 }
 
-/** The codes of an error and of what it wraps: Prisma hides the driver's code in `meta` or `cause`. */
+/** The codes of an error and of what it wraps, and the messages of those without: Prisma hides the driver's code in `meta` or `cause`. */
 function codesOf(error: unknown, depth = 0): string[] {
   if (typeof error !== 'object' || error === null || depth > 5) return [];
-  const { code, originalCode, cause, meta, driverAdapterError } = error as Record<string, unknown>;
-  const own = [code, originalCode].filter((value) => typeof value === 'string');
+  const { code, originalCode, kind, message, cause, meta, driverAdapterError } = error as Record<string, unknown>;
+  const own = [code, originalCode, kind, message].filter((value) => typeof value === 'string');
   return [...own, ...[cause, meta, driverAdapterError].flatMap((inner) => codesOf(inner, depth + 1))];
 }

@@ -23,7 +23,7 @@ const POOL_SIZE = 10;
 @Injectable()
 export class PrismaService extends PrismaClient implements OnModuleDestroy {
   constructor(@Inject(CONFIG) config: Config) {
-    const schema = new URL(config.databaseUrl).searchParams.get('schema') ?? 'public';
+    const { databaseSchema: schema } = config;
     super({
       adapter: new PrismaPg(
         {
@@ -33,7 +33,7 @@ export class PrismaService extends PrismaClient implements OnModuleDestroy {
           statement_timeout: STATEMENT_TIMEOUT_MS,
           lock_timeout: LOCK_TIMEOUT_MS,
           idle_in_transaction_session_timeout: IDLE_IN_TRANSACTION_TIMEOUT_MS,
-          options: SESSION_OPTIONS,
+          options: `${SESSION_OPTIONS} -c search_path=${schema}`,
           keepAlive: true,
           application_name: 'tensorpix-gateway',
         },

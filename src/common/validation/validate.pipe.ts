@@ -1,8 +1,11 @@
 import { type PipeTransform } from '@nestjs/common';
 import { validateSync } from 'class-validator';
 import { Problem, type FieldErrors } from '../errors/problem.js';
+import { redactText } from '../logging/redact.js';
 import { fieldsOf } from './fields.js';
 import { FormFields, readTextFields } from './text-fields.js';
+
+const MAX_SHOWN_NAME = 100;
 
 type Dto<T extends object> = new () => T;
 
@@ -56,7 +59,7 @@ function instantiate<T extends object>(
   const instance = new dto();
   for (const [name, value] of Object.entries(source)) {
     const definition = fields.get(name);
-    if (!definition) errors[prefix + name] = ['is not a known field'];
+    if (!definition) errors[prefix + shownName(name)] = ['is not a known field'];
     else if (definition.nested && isPlainObject(value)) {
       Reflect.set(instance, name, instantiate(definition.nested, value, errors, `${prefix}${name}.`));
     } else Reflect.set(instance, name, value);
@@ -68,6 +71,11 @@ function instantiate<T extends object>(
     errors[prefix + property] ??= Object.values(constraints ?? { invalid: 'is invalid' });
   }
   return instance;
+}
+
+/** A name that we do not know may be anything, even a body in the wrong place: bounded, and without secrets. */
+function shownName(name: string): string {
+  return Array.from(redactText(name)).slice(0, MAX_SHOWN_NAME).join('');
 }
 
 function isPlainObject(value: unknown): value is Record<string, unknown> {

@@ -1,5 +1,5 @@
 import { Body, Controller, Get, Headers, Param, Post, Query, Res } from '@nestjs/common';
-import { ApiBearerAuth, ApiBody, ApiConsumes, ApiHeader, ApiOperation, ApiResponse, ApiTags } from '@nestjs/swagger';
+import { ApiBody, ApiConsumes, ApiHeader, ApiOperation, ApiResponse, ApiTags } from '@nestjs/swagger';
 import type { FastifyReply } from 'fastify';
 import { ApiProblems } from '../../common/http/api-problems.js';
 import type { Page } from '../../common/http/cursor.js';
@@ -19,7 +19,6 @@ import { ImagePage, ImageResource } from './image.resource.dto.js';
 
 /** Contract, section 5. An image is a row of the job table of another kind; it ends with TensorPix's answer. */
 @ApiTags('images')
-@ApiBearerAuth('tenant')
 @Controller('v1/images')
 export class ImagesController {
   constructor(

@@ -2,6 +2,7 @@ import { Injectable } from '@nestjs/common';
 import { Prisma } from '../../generated/prisma/client.js';
 import { MicroBatcher } from '../../common/loops/micro-batcher.js';
 import type { Lease } from '../../common/loops/lease.js';
+import { Metrics } from '../../common/metrics.js';
 import { PrismaService } from '../../common/prisma/prisma.service.js';
 import { DUE_NOW } from '../../common/prisma/due-now.sql.js';
 import { DatabaseTime } from '../../common/time/database-time.js';
@@ -53,6 +54,7 @@ export class JobChangesStore {
   constructor(
     private readonly prisma: PrismaService,
     private readonly wakeUp: DeliveryWakeUp,
+    private readonly metrics: Metrics,
   ) {}
 
   /**
@@ -65,10 +67,11 @@ export class JobChangesStore {
 
   private async applyMany(all: FencedChange[]): Promise<boolean[]> {
     // Of two changes made from the same row only one can be true; the other finds that the row has moved on.
-    const items = [...new Map(all.map((item) => [item.change.after.id, item])).values()];
+    // In one order everywhere, so that two replicas that change the same rows do not wait for each other in a circle.
+    const items = [...new Map(all.map((item) => [item.change.after.id, item])).values()].sort(byId);
     const deliveries = items.flatMap(({ change }) => change.deliveries);
     const events = items.flatMap(({ change: { after, events } }) =>
-      events.map((event) => ({ ...event, job_id: after.id, tenant_id: after.tenantId })),
+      events.map((event) => ({ ...event, job_id: after.id, tenant_id: after.tenantId, created_at: after.updatedAt })),
     );
     const changed = await this.prisma.$queryRaw<{ id: string; sequence: number }[]>`
       with input as (
@@ -98,10 +101,10 @@ export class JobChangesStore {
                     and p.poll_lease_expires_at > now()))
         returning j.id, j.tenant_id, j.sequence, i.at_tensorpix
       ), event as (
-        insert into job_events (job_id, sequence, tenant_id, type, data)
-        select e.job_id, e.sequence, e.tenant_id, e.type, e.data
+        insert into job_events (job_id, sequence, tenant_id, type, data, created_at)
+        select e.job_id, e.sequence, e.tenant_id, e.type, e.data, e.created_at
           from jsonb_to_recordset(${JSON.stringify(events)}::jsonb) as e(
-            job_id uuid, sequence integer, tenant_id uuid, type text, data jsonb)
+            job_id uuid, sequence integer, tenant_id uuid, type text, data jsonb, created_at timestamptz)
           join changed c on c.id = e.job_id
       ), paced as (
         update tenant_paces p set poll_due_at = ${DUE_NOW}
@@ -113,7 +116,12 @@ export class JobChangesStore {
     const ids = new Set(changed.map(({ id }) => id));
     if (deliveries.some(({ jobId }) => ids.has(jobId))) this.wakeUp.ring();
     const written = new Set(items.filter(({ change }) => ids.has(change.after.id)));
+    for (const { change } of written) this.count(change);
     return all.map((item) => written.has(item));
+  }
+
+  private count({ before, after: { kind, status } }: JobChange): void {
+    if (status !== before.status) this.metrics.transitions.inc({ kind, status });
   }
 
   /**
@@ -140,8 +148,9 @@ export class JobChangesStore {
           from jobs x
           join tenants t on t.id = x.tenant_id
          where x.id in (select id from candidate where place <= ${tenants.most}::int order by place limit ${limit}::int)
-           and x.status = 'submitting' and x.due_at <= now()
-           for update of x skip locked
+           and x.status = 'submitting' and x.due_at <= now() and t.status = 'active'
+           -- A token that is being replaced at this moment is waited for, and read again.
+           for update of x skip locked for key share of t
       ), j as (
         update jobs
            set lease_token = ${lease.token}::uuid, due_at = null, account_id = due.account_id,
@@ -191,6 +200,10 @@ export class JobChangesStore {
        limit ${limit}`;
     return rows.map(withTime);
   }
+}
+
+function byId(a: FencedChange, b: FencedChange): number {
+  return a.change.after.id < b.change.after.id ? -1 : 1;
 }
 
 function withTime(row: JobRow & { now: Date }): JobWithTime {

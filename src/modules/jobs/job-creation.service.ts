@@ -3,11 +3,15 @@ import { v7 as uuidv7 } from 'uuid';
 import { CONFIG, type Config } from '../../common/config/config.js';
 import { Problem, type FieldErrors } from '../../common/errors/problem.js';
 import type { Preferences } from '../../common/http/prefer.js';
+import { Logger } from '../../common/logging/logger.js';
+import { isDatabaseAway } from '../../common/prisma/database-errors.js';
 import { checkCallbackUrl } from '../../common/outbound/callback-url.js';
 import { checkMediaUrl } from '../../common/outbound/media-source.js';
 import { presignedExpiry } from '../../common/outbound/presigned-url.js';
 import type { CurrentTenant } from '../tenants/auth.guard.js';
+import { KeyDirectory } from '../tenants/key-directory.js';
 import { TenantTokens } from '../tenants/tenant-tokens.js';
+import type { Intent } from './job-intent.js';
 import type { JobKind, JobRecord, JobWarning } from './job-record.js';
 import { jobPath, jobView, type JobView } from './job-resource.js';
 import { JobsStore, type JobWithTime } from './jobs.store.js';
@@ -50,6 +54,8 @@ export class JobCreationService {
     private readonly submissions: SubmissionService,
     private readonly submitter: JobsSubmitter,
     private readonly tokens: TenantTokens,
+    private readonly keys: KeyDirectory,
+    private readonly logger: Logger,
   ) {}
 
   /**
@@ -62,18 +68,17 @@ export class JobCreationService {
     prefer: Preferences,
     isConnected: () => boolean,
   ): Promise<Created> {
+    const startMs = performance.now();
     const checked = this.check(tenant, request);
     const token = this.tokens.open(tenant.id, tenant.tokenCiphertext ?? '');
     const lease = prefer.respondAsync ? null : this.submissions.newLease();
-    const { respondAsync: parks, strict } = prefer;
-    const recorded = await this.jobs.insert({
+    const recorded = await this.record({
       ...this.intent(tenant, request),
       ...checked,
-      parks,
       lease,
-      yieldsToRest: !strict,
+      strict: prefer.strict,
+      parks: prefer.respondAsync,
     });
-    if (!recorded) throw new Problem('forbidden', 'This tenant is suspended.');
     if (!lease || recorded.job.leaseToken === null) {
       this.submitter.kick();
       return accepted(recorded.job);
@@ -81,8 +86,24 @@ export class JobCreationService {
     const caller = new WaitingCaller(prefer.strict, isConnected);
     const submission = this.submissions.submit(recorded, token, lease, caller);
     const waitMs = prefer.waitSeconds === undefined ? DEFAULT_WAIT_MS : prefer.waitSeconds * 1000;
-    const submitted = await this.inTime(recorded, submission, caller, waitMs);
+    const submitted = await this.inTime(recorded, submission, caller, waitMs - (performance.now() - startMs));
     return submitted ? answer(submitted, prefer.strict) : accepted(recorded.job);
+  }
+
+  private async record(intent: Intent): Promise<JobWithTime> {
+    const { id, kind } = intent;
+    const recorded = await this.jobs.insert(intent).catch((error: unknown) => {
+      if (!isDatabaseAway(error)) throw error;
+      const detail = 'The database cannot be reached; the job may have been recorded, and is not sent.';
+      throw new Problem('unavailable', detail, {
+        retryAfterSeconds: 5,
+        job: { id, path: jobPath({ kind, id }) },
+        cause: error,
+      });
+    });
+    if (recorded) return recorded;
+    this.keys.clear();
+    throw new Problem('forbidden', 'This tenant has just been suspended, deleted, or given another account.');
   }
 
   /** Null when the caller's time is over first; the submission then goes on without it. */
@@ -93,6 +114,7 @@ export class JobCreationService {
     waitMs: number,
   ): Promise<Submitted | null> {
     const guarded = submission.catch((error: unknown) => {
+      this.logger.error({ err: error, job_id: job.id }, 'the outcome of a call could not be recorded');
       const detail = 'The job is recorded, but what TensorPix answered could not be.';
       throw new Problem('unavailable', detail, {
         retryAfterSeconds: 5,
@@ -100,6 +122,8 @@ export class JobCreationService {
         cause: error,
       });
     });
+    // Heard in any case: when the caller gives up first, nobody waits for this promise any more.
+    guarded.catch(() => undefined);
     const gaveUp = await caller.waitFor(guarded, waitMs);
     return gaveUp ? null : guarded;
   }

@@ -18,8 +18,8 @@ export interface Intent {
   parks: boolean;
   sourceExpiresAt: Date | null;
   lease: Lease | null;
-  /** while the tenant's token rests the job is parked instead of sent */
-  yieldsToRest: boolean;
+  /** nothing is parked or repeated, not even while the tenant's token rests */
+  strict: boolean;
 }
 
 /**
@@ -44,6 +44,7 @@ export function recordOf(intent: Intent, now: Date, restUntil: Date | null): Job
     callbackUrl: intent.callbackUrl,
     callbackEvents: intent.callbackEvents,
     parks: intent.parks,
+    strict: intent.strict,
     sourceExpiresAt: intent.sourceExpiresAt,
     status: 'submitting',
     statusReason: restUntil ? 'rate_limited' : taken ? 'sending' : null,

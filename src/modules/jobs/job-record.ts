@@ -69,6 +69,7 @@ export interface JobRecord {
   sequence: number;
   reportedProgress: number;
   parks: boolean;
+  strict: boolean;
   attempt: number;
   dueAt: Date | null;
   leaseToken: string | null;

@@ -7,7 +7,7 @@ export const JOB_COLUMNS = Prisma.sql`
   j.status_reason as "statusReason", j.tensorpix_id as "tensorpixId", j.preview, j.progress,
   j.eta_seconds as "etaSeconds", j.cost_credits::text as "costCredits", j.input, j.output, j.error, j.warnings,
   j.external_id as "externalId", j.metadata, j.callback_url as "callbackUrl", j.callback_events as "callbackEvents",
-  j.sequence, j.reported_progress as "reportedProgress", j.parks, j.attempt, j.due_at as "dueAt",
+  j.sequence, j.reported_progress as "reportedProgress", j.parks, j.strict, j.attempt, j.due_at as "dueAt",
   j.lease_token as "leaseToken", j.lease_expires_at as "leaseExpiresAt", j.source_expires_at as "sourceExpiresAt",
   j.cancel_requested_at as "cancelRequestedAt", j.result_awaited_since as "resultAwaitedSince",
   j.missing_since as "missingSince", j.missing_looks as "missingLooks", j.created_at as "createdAt",

@@ -1,5 +1,5 @@
 import { Body, Controller, Get, Headers, HttpCode, Param, Post, Query, Res } from '@nestjs/common';
-import { ApiBearerAuth, ApiBody, ApiConsumes, ApiHeader, ApiOperation, ApiResponse, ApiTags } from '@nestjs/swagger';
+import { ApiBody, ApiConsumes, ApiHeader, ApiOperation, ApiResponse, ApiTags } from '@nestjs/swagger';
 import type { FastifyReply } from 'fastify';
 import { ApiProblems } from '../../common/http/api-problems.js';
 import type { Page } from '../../common/http/cursor.js';
@@ -20,7 +20,6 @@ import { PREFER_HEADER, PREFER_WAIT_HEADER } from './prefer-header.js';
 
 /** Contract, section 4. */
 @ApiTags('jobs')
-@ApiBearerAuth('tenant')
 @Controller('v1/jobs')
 export class JobsController {
   constructor(
@@ -33,7 +32,8 @@ export class JobsController {
   @RequireScope('jobs:write')
   @ApiOperation({
     summary: 'Enhance a video',
-    description: 'The job is recorded before TensorPix is called, and TensorPix is called once.',
+    description:
+      'The job is recorded before TensorPix is called. A call whose outcome is unknown is never repeated. Answers within 20 seconds, or `Prefer: wait=N`.',
   })
   @ApiConsumes('application/json', 'application/x-www-form-urlencoded', 'multipart/form-data')
   @ApiHeader(PREFER_HEADER)

@@ -4,6 +4,7 @@ import type { PagePosition } from '../../common/http/cursor.js';
 import { MicroBatcher } from '../../common/loops/micro-batcher.js';
 import { PrismaService } from '../../common/prisma/prisma.service.js';
 import { DUE_NOW } from '../../common/prisma/due-now.sql.js';
+import { retryWhileAway } from '../../common/prisma/retry-while-away.js';
 import { DatabaseTime } from '../../common/time/database-time.js';
 import { CALLBACK_STATE, undeliveredJobs } from '../webhooks/callback-state.sql.js';
 import { recordOf, type Intent } from './job-intent.js';
@@ -38,6 +39,7 @@ export interface StoredEvent {
 }
 
 const INTENTS_A_STATEMENT = 200;
+const INSERT_PATIENCE_MS = 3_000;
 
 /** Intents and reads of jobs. What changes a job is in `job-changes.store.ts`. */
 @Injectable()
@@ -49,35 +51,40 @@ export class JobsStore {
 
   constructor(private readonly prisma: PrismaService) {}
 
-  /** Commits the intent and its first event. Null when the tenant is gone or suspended. */
+  /**
+   * Commits the intent and its first event. Null when the tenant is gone, suspended, or has just got a token of another
+   * account.
+   */
   insert(intent: Intent): Promise<JobWithTime | null> {
-    return this.intents.add(intent);
+    return retryWhileAway(INSERT_PATIENCE_MS, () => this.intents.add(intent));
   }
 
   private async insertMany(intents: Intent[]): Promise<(JobWithTime | null)[]> {
     const rows = await this.prisma.$queryRaw<{ id: string; now: Date; restUntil: Date | null }[]>`
       with input as (
-        select i.*, case when i.yields_to_rest and p.rest_until > now() then p.rest_until end as rest_until
+        select i.*, case when not i.strict and p.rest_until > now() then p.rest_until end as rest_until
           from jsonb_to_recordset(${JSON.stringify(intents.map(toRow))}::jsonb) as i(
             id uuid, tenant_id uuid, account_id uuid, api_key_id uuid, kind text, preview boolean, input jsonb,
             warnings jsonb, external_id text, metadata jsonb, callback_url text, callback_events text[], parks boolean,
-            source_expires_at timestamptz, yields_to_rest boolean, lease_token uuid, lease_ms float8)
+            source_expires_at timestamptz, strict boolean, lease_token uuid, lease_ms float8)
           left join tenant_paces p on p.tenant_id = i.tenant_id
       ), j as (
         insert into jobs (
           id, tenant_id, account_id, api_key_id, kind, status, status_reason, preview, input, warnings, external_id,
-          metadata, callback_url, callback_events, parks, source_expires_at, attempt, lease_token, lease_expires_at,
+          metadata, callback_url, callback_events, parks, strict, source_expires_at, attempt, lease_token, lease_expires_at,
           due_at)
         select i.id, i.tenant_id, i.account_id, i.api_key_id, i.kind, 'submitting',
                case when i.rest_until is not null then 'rate_limited' when i.lease_token is not null then 'sending' end,
                i.preview, i.input, i.warnings, i.external_id, i.metadata, i.callback_url, i.callback_events, i.parks,
-               i.source_expires_at, case when i.rest_until is null and i.lease_token is not null then 1 else 0 end,
+               i.strict, i.source_expires_at, case when i.rest_until is null and i.lease_token is not null then 1 else 0 end,
                case when i.rest_until is null then i.lease_token end,
                case when i.rest_until is null then now() + i.lease_ms * interval '1 millisecond' end,
                case when i.rest_until is not null then i.rest_until when i.lease_token is null then ${DUE_NOW} end
           from input i
-          join tenants t on t.id = i.tenant_id and t.status = 'active' and t.deleted_at is null
+          join tenants t on t.id = i.tenant_id and t.account_id = i.account_id and t.status = 'active'
+                        and t.deleted_at is null
            for key share of t
+            on conflict (id) do nothing
         returning id, tenant_id, kind, attempt, due_at, created_at
       ), event as (
         insert into job_events (job_id, sequence, tenant_id, type, data)
@@ -85,7 +92,13 @@ export class JobsStore {
                jsonb_build_object('attempt', j.attempt)
           from j
       )
-      select j.id, j.created_at as now, i.rest_until as "restUntil" from j join input i using (id)`;
+      -- A repeated statement finds the rows that its first run has committed.
+      select i.id, coalesce(j.created_at, old.created_at) as now,
+             case when old.lease_token is null then i.rest_until end as "restUntil"
+        from input i
+        left join j on j.id = i.id
+        left join jobs old on old.id = i.id
+       where j.id is not null or old.id is not null`;
     const byId = new Map(rows.map((row) => [row.id, row]));
     return intents.map((intent) => {
       const row = byId.get(intent.id);
@@ -167,7 +180,7 @@ function toRow(intent: Intent): Record<string, unknown> {
     callback_events: intent.callbackEvents,
     parks: intent.parks,
     source_expires_at: intent.sourceExpiresAt,
-    yields_to_rest: intent.yieldsToRest,
+    strict: intent.strict,
     lease_token: intent.lease?.token ?? null,
     lease_ms: intent.lease?.durationMs ?? null,
   };

@@ -3,9 +3,12 @@ import { Logger } from '../../common/logging/logger.js';
 import { LoopRunner } from '../../common/loops/loop-runner.js';
 import { Occupancy } from '../../common/loops/occupancy.js';
 import type { Lease } from '../../common/loops/lease.js';
-import { TenantTokens } from '../tenants/tenant-tokens.js';
+import { TenantTokens, type OpenToken } from '../tenants/tenant-tokens.js';
 import { JobChangesStore, type ClaimedJob } from './job-changes.store.js';
-import { expireSource, settleExpired } from './submission-change.js';
+import type { JobChange } from './job-change.js';
+import type { JobRecord } from './job-record.js';
+import { expireSource, settleExpired, unsent } from './submission-change.js';
+import { SubmissionRecorder } from './submission-recorder.js';
 import { SubmissionService } from './submission.service.js';
 
 const INTERVAL_MS = 1_000;
@@ -14,6 +17,7 @@ const MAX_IN_FLIGHT = 64;
 /** Of these, for one tenant: one whose calls are slow costs so many places and no more. */
 const MAX_IN_FLIGHT_A_TENANT = 8;
 const EXPIRED_A_TICK = 100;
+const UNREADABLE_TOKEN_PAUSE_MS = 60_000;
 
 /**
  * Sends what still has to be sent: asynchronous creates, parked jobs, free images to repeat. It also finds the rows
@@ -28,6 +32,7 @@ export class JobsSubmitter implements OnApplicationBootstrap {
   constructor(
     private readonly changes: JobChangesStore,
     private readonly submissions: SubmissionService,
+    private readonly recorder: SubmissionRecorder,
     private readonly tokens: TenantTokens,
     private readonly loops: LoopRunner,
     private readonly logger: Logger,
@@ -59,7 +64,11 @@ export class JobsSubmitter implements OnApplicationBootstrap {
 
   private async settleExpired(): Promise<void> {
     const expired = await this.changes.findExpiredSendsAnyTenant(EXPIRED_A_TICK);
-    await Promise.all(expired.map(({ job, time }) => this.changes.apply(settleExpired(job, time.now()))));
+    const settled = expired.map(({ job, time }) => this.changes.apply(settleExpired(job, time.now())));
+    // One row that cannot be written must not keep the others from being sent.
+    for (const { status, reason } of (await Promise.allSettled(settled)) as { status: string; reason?: unknown }[]) {
+      if (status === 'rejected') this.logger.error({ err: reason }, 'an expired submission could not be settled');
+    }
   }
 
   private start(claimed: ClaimedJob, lease: Lease): void {
@@ -78,11 +87,27 @@ export class JobsSubmitter implements OnApplicationBootstrap {
   }
 
   private async send(claimed: ClaimedJob, lease: Lease): Promise<void> {
-    const { job, time, tokenCiphertext } = claimed;
+    const { job, time } = claimed;
     if (job.sourceExpiresAt !== null && job.sourceExpiresAt <= time.now()) {
-      await this.changes.apply(expireSource(job, time.now()), { sendLease: lease.token });
+      await this.recorder.putBack(claimed, lease, expireSource);
       return;
     }
-    await this.submissions.submit(claimed, this.tokens.open(job.tenantId, tokenCiphertext), lease);
+    const token = this.openToken(claimed);
+    if (token) await this.submissions.submit(claimed, token, lease);
+    else await this.recorder.putBack(claimed, lease, postponed);
   }
+
+  /** Null when no configured key opens it: a matter of the operator's, which must not make the job's outcome unknown. */
+  private openToken({ job, tokenCiphertext }: ClaimedJob): OpenToken | null {
+    try {
+      return this.tokens.open(job.tenantId, tokenCiphertext);
+    } catch (error) {
+      this.logger.error({ err: error, tenant_id: job.tenantId }, 'the token of a tenant cannot be decrypted');
+      return null;
+    }
+  }
+}
+
+function postponed(job: JobRecord, now: Date): JobChange {
+  return unsent(job, now, new Date(now.getTime() + UNREADABLE_TOKEN_PAUSE_MS));
 }

@@ -60,12 +60,15 @@ export function settle(job: JobRecord, decision: Decision, now: Date, answered: 
 export function settleLate(job: JobRecord, decision: Decision, now: Date): JobChange | null {
   if (decision.kind === 'finish') {
     if (!isTerminal(job.status)) return settle(job, decision, now, false);
+    if (job.output && 'enhanced_img_id' in job.output && job.output.enhanced_img_id === decision.image.id) return null;
     return changeJob(job, {}, now, {
       steps: [{ name: 'upstream_duplicate', data: { enhanced_img_id: decision.image.id } }],
     });
   }
   if (decision.kind !== 'bind') return null;
   const { id, costCredits } = decision.created;
+  // Known already: the statement that wrote it lost its connection, or somebody has looked it up meanwhile.
+  if (job.tensorpixId === id) return null;
   const data = { tensorpix_id: id };
   if (job.tensorpixId !== null) return changeJob(job, {}, now, { steps: [{ name: 'upstream_duplicate', data }] });
   if (!isTerminal(job.status)) return settle(job, decision, now, false);
@@ -82,6 +85,14 @@ export function settleExpired(job: JobRecord, now: Date): JobChange {
     detail: 'The gateway stopped during the call; whether TensorPix made and charged this image cannot be looked up.',
   };
   return changeJob(job, { ...UNLEASED, status: 'failed', error }, now, { data: { code: error.code } });
+}
+
+/** The change of a row that was claimed and certainly not sent. */
+export function unsent(job: JobRecord, now: Date, dueAt: Date = now): JobChange {
+  const steps = [{ name: 'claim_released' }];
+  if (!job.strict) return changeJob(job, { ...UNLEASED, dueAt, attempt: job.attempt - 1 }, now, { steps });
+  const error = { code: 'upstream_unreachable', detail: 'The gateway was too slow to send the job in time.' };
+  return changeJob(job, { ...UNLEASED, status: 'failed', error }, now, { steps, data: { code: error.code } });
 }
 
 /** The change of a row whose presigned source has expired before it was sent. */

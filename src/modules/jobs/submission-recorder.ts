@@ -3,6 +3,7 @@ import type { Lease } from '../../common/loops/lease.js';
 import { Logger } from '../../common/logging/logger.js';
 import { Metrics } from '../../common/metrics.js';
 import { isUniqueViolation } from '../../common/prisma/database-errors.js';
+import { retryWhileAway } from '../../common/prisma/retry-while-away.js';
 import { JobChangesStore } from './job-changes.store.js';
 import type { JobChange } from './job-change.js';
 import type { JobRecord } from './job-record.js';
@@ -11,6 +12,8 @@ import { settle, settleLate } from './submission-change.js';
 import type { Decision } from './submission-outcome.js';
 
 const TRIES = 5;
+/** TensorPix's answer is known only here: it is worth waiting for a database that restarts. Milliseconds. */
+const PATIENCE_MS = 30_000;
 
 /** TensorPix gave an id that another row of the account owns: what it did for this row is not known then. */
 const ID_OWNED: Decision = {
@@ -48,21 +51,36 @@ export class SubmissionRecorder {
       if (!holds) this.metrics.lostLeases.inc({ loop: 'submission' });
       if (!change) return job;
       try {
-        if (await this.changes.apply(change, holds ? { sendLease: lease.token } : {})) return this.noted(change);
+        const fence = holds ? { sendLease: lease.token } : {};
+        if (await retryWhileAway(PATIENCE_MS, () => this.changes.apply(change, fence))) return this.noted(change);
       } catch (error) {
         if (!isUniqueViolation(error)) throw error;
         this.logger.error({ job_id: id, tenant_id: tenantId }, 'TensorPix answered with the id of another job');
         decision = ID_OWNED;
       }
-      current = await this.jobs.findRecord(tenantId, id);
+      current = await retryWhileAway(PATIENCE_MS, () => this.jobs.findRecord(tenantId, id));
     }
     this.logger.error({ job_id: id, tenant_id: tenantId }, 'the outcome of a call could not be written');
     return current?.job ?? claimed.job;
   }
 
-  private noted({ before, after, events }: JobChange): JobRecord {
-    const { id: job_id, tenantId: tenant_id, kind, status } = after;
-    if (status !== before.status) this.metrics.transitions.inc({ kind, status });
+  /** Changes a claimed row that was not sent, as long as the claim holds. Returns the row as it is then. */
+  async putBack(
+    claimed: JobWithTime,
+    lease: Lease,
+    changeOf: (job: JobRecord, now: Date) => JobChange,
+  ): Promise<JobRecord> {
+    let current: JobWithTime | null = claimed;
+    for (let tries = 0; tries < TRIES && current?.job.leaseToken === lease.token; tries += 1) {
+      const change = changeOf(current.job, current.time.now());
+      if (await this.changes.apply(change, { sendLease: lease.token })) return this.noted(change);
+      current = await this.jobs.findRecord(claimed.job.tenantId, claimed.job.id);
+    }
+    return current?.job ?? claimed.job;
+  }
+
+  private noted({ after, events }: JobChange): JobRecord {
+    const { id: job_id, tenantId: tenant_id, status } = after;
     if (status === 'unconfirmed') this.logger.warn({ job_id, tenant_id }, 'a call of unknown outcome: unconfirmed');
     if (events.some(({ type }) => type.endsWith('.upstream_duplicate'))) {
       this.metrics.upstreamDuplicates.inc();

@@ -7,10 +7,9 @@ import type { DatabaseTime } from '../../common/time/database-time.js';
 import { TenantTokens, type OpenToken } from '../tenants/tenant-tokens.js';
 import type { CallOutcome } from '../tensorpix/call-outcome.js';
 import { TensorpixClient } from '../tensorpix/tensorpix.client.js';
-import { JobChangesStore } from './job-changes.store.js';
-import { changeJob } from './job-change.js';
 import type { JobRecord } from './job-record.js';
 import type { JobWithTime } from './jobs.store.js';
+import { unsent } from './submission-change.js';
 import { decide, type Decision, type SubmissionResult } from './submission-outcome.js';
 import { SubmissionRecorder } from './submission-recorder.js';
 import { TenantPaceStore } from './tenant-pace.store.js';
@@ -46,7 +45,6 @@ export class SubmissionService {
     private readonly tensorpix: TensorpixClient,
     private readonly tokens: TenantTokens,
     private readonly recorder: SubmissionRecorder,
-    private readonly changes: JobChangesStore,
     private readonly pace: TenantPaceStore,
     private readonly metrics: Metrics,
     private readonly logger: Logger,
@@ -81,7 +79,7 @@ export class SubmissionService {
     lease: Lease,
     caller: Caller,
   ): Promise<Submitted> {
-    if (!lease.covers(this.config.tensorpixTimeoutMs + SETTLE_MS)) return this.giveUp(job, time, lease);
+    if (!lease.covers(this.config.tensorpixTimeoutMs + SETTLE_MS)) return this.giveUp({ job, time }, lease);
     const outcome = await this.call(job, token.token);
     const decision = decide(job, outcome, caller.strict);
     const answered = caller.takeAnswer();
@@ -100,17 +98,11 @@ export class SubmissionService {
       : this.tensorpix.enhanceImage(token, job.input);
   }
 
-  /** The claim is too old for a call: the row goes back, unsent. */
-  private async giveUp(job: JobRecord, time: DatabaseTime, lease: Lease): Promise<Submitted> {
+  /** The claim is too old for a call: the row goes back unsent, and waits anew or, under strict handling, fails. */
+  private async giveUp(claimed: JobWithTime, lease: Lease): Promise<Submitted> {
     this.metrics.lostLeases.inc({ loop: 'submission' });
-    const change = changeJob(
-      job,
-      { dueAt: time.now(), leaseToken: null, leaseExpiresAt: null, statusReason: null, attempt: job.attempt - 1 },
-      time.now(),
-      { steps: [{ name: 'claim_released' }] },
-    );
-    await this.changes.apply(change, { sendLease: lease.token });
-    return { job: change.after, decision: null, retryAfterMs: null };
+    const job = await this.recorder.putBack(claimed, lease, unsent);
+    return { job, decision: null, retryAfterMs: null };
   }
 
   private async noteAboutTenant(

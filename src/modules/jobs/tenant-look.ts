@@ -1,5 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import type { Lease } from '../../common/loops/lease.js';
+import { Draining } from '../../common/draining.js';
 import { Logger } from '../../common/logging/logger.js';
 import { Metrics } from '../../common/metrics.js';
 import { isDatabaseAway } from '../../common/prisma/database-errors.js';
@@ -58,6 +59,7 @@ export class TenantLook {
     private readonly changes: JobChangesStore,
     private readonly metrics: Metrics,
     private readonly logger: Logger,
+    private readonly draining: Draining,
   ) {}
 
   async look(context: LookContext): Promise<LookResult> {
@@ -159,18 +161,16 @@ export class TenantLook {
       if (observed.ignored !== 'unchanged') this.metrics.ignoredObservations.inc({ reason: observed.ignored });
       return;
     }
-    const { before, after } = observed.change;
     const written = await this.changes.apply(observed.change, { pollLease: lease.token });
     // Somebody was faster, or the claim is gone: the next look sees what is true then.
     if (!written) this.metrics.ignoredObservations.inc({ reason: 'moved_on' });
-    else if (before.status !== after.status) this.metrics.transitions.inc({ kind: job.kind, status: after.status });
   }
 
   private async ask<T>(
     { lease, callTimeoutMs }: LookContext,
     call: () => Promise<CallOutcome<T>>,
   ): Promise<CallOutcome<T>> {
-    if (!lease.covers(callTimeoutMs)) throw new Interrupted({ kind: 'lease_over' });
+    if (this.draining.begun || !lease.covers(callTimeoutMs)) throw new Interrupted({ kind: 'lease_over' });
     return call();
   }
 

@@ -47,8 +47,8 @@ export class TenantPaceStore {
   /**
    * Ends a claim and says when to look again; a tenant without jobs at TensorPix is not looked at any more.
    *
-   * The row is locked first and the jobs are counted by a second statement: whatever was bound before the lock is seen
-   * by it, and whatever is bound after waits for the lock and finds the row to wake.
+   * A job that is being sent counts too: its bind may overlap this statement, and finds a look planned then. What slips
+   * through is found by `wakeForgottenAnyTenant`.
    *
    * @returns false when the claim was gone
    */
@@ -62,7 +62,10 @@ export class TenantPaceStore {
         update tenant_paces
            set poll_lease_token = null, poll_lease_expires_at = null, poll_failures = ${failures}::int,
                poll_due_at = case when exists (
-                   select 1 from jobs j where j.tenant_id = ${tenantId}::uuid and j.status in ('queued', 'processing'))
+                   select 1 from jobs j
+                    where j.tenant_id = ${tenantId}::uuid
+                      and (j.status in ('queued', 'processing')
+                           or (j.status = 'submitting' and j.lease_token is not null)))
                  then now() + ${nextLookInMs}::float8 * interval '1 millisecond' end
          where tenant_id = ${tenantId}::uuid`;
       return true;

@@ -1,5 +1,13 @@
-import { Injectable, SetMetadata, createParamDecorator, type CanActivate, type ExecutionContext } from '@nestjs/common';
+import {
+  applyDecorators,
+  Injectable,
+  SetMetadata,
+  createParamDecorator,
+  type CanActivate,
+  type ExecutionContext,
+} from '@nestjs/common';
 import { Reflector } from '@nestjs/core';
+import { ApiSecurity } from '@nestjs/swagger';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { ACCESS } from '../../common/http/access.js';
 import { Problem } from '../../common/errors/problem.js';
@@ -24,7 +32,8 @@ const API_PREFIX = '/v1/';
 const ADMIN = 'admin';
 
 /** A route of the tenant API: needs a tenant key with this scope. */
-export const RequireScope = (scope: Scope) => SetMetadata(ACCESS, scope);
+export const RequireScope = (scope: Scope) =>
+  applyDecorators(SetMetadata(ACCESS, scope), ApiSecurity('tenant', [scope]));
 /** A route that the admin key opens. */
 export const RequireAdmin = () => SetMetadata(ACCESS, ADMIN);
 

@@ -34,15 +34,27 @@ function checkHost(host: string): string | null {
 
 /** Limits of a tenant. A limit that is omitted or null does not limit. */
 export class TenantLimitsDto {
-  @IntegerField({ description: 'Jobs under way at once.', min: 0, max: MAX_INT, nullable: true, example: 50 })
+  @IntegerField({
+    description: 'Jobs under way at once. Stored; not enforced yet.',
+    min: 0,
+    max: MAX_INT,
+    nullable: true,
+    example: 50,
+  })
   max_active_jobs?: number | null;
 
-  @IntegerField({ description: 'Requests a minute.', min: 0, max: MAX_INT, nullable: true, example: 600 })
+  @IntegerField({
+    description: 'Requests a minute. Stored; not enforced yet.',
+    min: 0,
+    max: MAX_INT,
+    nullable: true,
+    example: 600,
+  })
   requests_per_minute?: number | null;
 
   @CheckedJsonField(
     {
-      description: 'Credits a calendar month (UTC), a number or a decimal string.',
+      description: 'Credits a calendar month (UTC), a number or a decimal string. Stored; not enforced yet.',
       nullable: true,
       example: '1000.0000',
     },

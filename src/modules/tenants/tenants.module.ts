@@ -22,6 +22,6 @@ import { TenantsStore } from './tenants.store.js';
     TenantsService,
     { provide: APP_GUARD, useClass: AuthGuard },
   ],
-  exports: [TenantTokens],
+  exports: [TenantTokens, KeyDirectory],
 })
 export class TenantsModule {}

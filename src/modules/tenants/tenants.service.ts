@@ -76,6 +76,7 @@ export class TenantsService {
       token,
     });
     this.directory.clear();
+    if (changed === 'under_way') throw anotherAccount();
     return toResource(found(changed));
   }
 

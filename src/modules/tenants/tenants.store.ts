@@ -100,8 +100,13 @@ export class TenantsStore {
     return rows.map(toRecord);
   }
 
-  /** Null when there is no such tenant. A replaced token ends its rest, so that parked jobs go on at once. */
-  async update(id: string, changes: TenantChanges): Promise<TenantRecord | null> {
+  /**
+   * A replaced token ends the tenant's rest, and what waited for it is sent at once. A token of another account is taken
+   * only while TensorPix has or may have nothing of the tenant: the row is locked against intents and claims meanwhile.
+   *
+   * @returns null when there is no such tenant, `under_way` when the account cannot change now
+   */
+  async update(id: string, changes: TenantChanges): Promise<TenantRecord | null | 'under_way'> {
     const { name, status, limits, callbackAllowedHosts, token } = changes;
     const data = {
       ...(name !== undefined && { name }),
@@ -111,9 +116,19 @@ export class TenantsStore {
       ...(token && { ...tokenData(token), pace: { update: { restUntil: null, restReason: null } } }),
       updatedAt: new Date(),
     };
-    const found = await this.prisma.tenant.findFirst({ where: { id, deletedAt: null }, select: { id: true } });
-    if (!found) return null;
-    return toRecord(await this.prisma.tenant.update({ where: { id }, data, select: SHOWN }));
+    return this.prisma.$transaction(async (tx) => {
+      const [row] = await tx.$queryRaw<{ accountId: string }[]>`
+        select account_id as "accountId" from tenants where id = ${id}::uuid and deleted_at is null for update`;
+      if (!row) return null;
+      if (token && token.accountId !== row.accountId && (await tx.job.count({ where: atTensorpix(id) })) > 0)
+        return 'under_way';
+      if (token) {
+        await tx.$executeRaw`
+          update jobs set due_at = date_trunc('milliseconds', now())
+           where tenant_id = ${id}::uuid and status = 'submitting' and due_at > now() and status_reason = 'token_rejected'`;
+      }
+      return toRecord(await tx.tenant.update({ where: { id }, data, select: SHOWN }));
+    });
   }
 
   /** TensorPix's answer to a call with this token says whether it still works. A replaced token is left alone. */
@@ -137,7 +152,7 @@ export class TenantsStore {
         select: { tensorpixId: true },
       }),
       this.prisma.job.count({
-        where: { tenantId, OR: [{ status: 'unconfirmed' }, { leaseToken: { not: null } }], tensorpixId: null },
+        where: { ...where, OR: [{ status: 'unconfirmed' }, { leaseToken: { not: null } }], tensorpixId: null },
       }),
     ]);
     return {
@@ -186,6 +201,12 @@ export class TenantsStore {
       return owner;
     });
   }
+}
+
+/** Jobs that TensorPix has, or may have. */
+function atTensorpix(tenantId: string): Prisma.JobWhereInput {
+  const sent = [{ tensorpixId: { not: null } }, { leaseToken: { not: null } }, { status: 'unconfirmed' }];
+  return { tenantId, status: { in: UNDER_WAY }, OR: sent };
 }
 
 function tokenData(token: TokenColumns) {

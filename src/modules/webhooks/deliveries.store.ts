@@ -67,7 +67,8 @@ export class DeliveriesStore {
         select d.id
           from webhook_deliveries d
          where d.id in (select id from candidate where place <= ${origins.most}::int order by place limit ${limit}::int)
-           and d.status in ('pending', 'failing') and (d.lease_expires_at is null or d.lease_expires_at < now())
+           and d.status in ('pending', 'failing') and d.due_at <= now()
+           and (d.lease_expires_at is null or d.lease_expires_at < now())
            for update of d skip locked
       )
       update webhook_deliveries w

@@ -1,5 +1,5 @@
 import { Body, Controller, Get, HttpCode, Post } from '@nestjs/common';
-import { ApiBearerAuth, ApiBody, ApiOperation, ApiProperty, ApiResponse, ApiTags } from '@nestjs/swagger';
+import { ApiBody, ApiOperation, ApiProperty, ApiResponse, ApiTags } from '@nestjs/swagger';
 import { ApiProblems } from '../../common/http/api-problems.js';
 import { IntegerField } from '../../common/validation/fields.js';
 import { BodyPipe } from '../../common/validation/validate.pipe.js';
@@ -27,7 +27,6 @@ export class WebhookSecretResource {
 
 /** The secret of a tenant's `callback_url`s (contract, section 7). */
 @ApiTags('webhooks')
-@ApiBearerAuth('tenant')
 @Controller('v1/webhook-secret')
 export class WebhookSecretController {
   constructor(
