@@ -1,0 +1,105 @@
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { connect, createServer, type AddressInfo, type Server, type Socket } from 'node:net';
+import request from 'supertest';
+import { startSimulator, type Simulator } from '../../../simulator/simulator.js';
+import { useDatabase } from '../../support/database.js';
+import { createTenant, eventually, startGateway, type Gateway } from '../../support/gateway.js';
+
+const TOKEN = 'token-0123456789';
+const VIDEO = { video_url: 'https://media.example.com/in.mp4', ml_models: [1] };
+
+/** A wire to Postgres that can be cut. */
+class Wire {
+  private readonly sockets = new Set<Socket>();
+  private readonly server: Server;
+  cut = false;
+
+  constructor(target: URL) {
+    this.server = createServer((near) => {
+      if (this.cut) return void near.destroy();
+      const far = connect(Number(target.port), target.hostname);
+      for (const socket of [near, far]) {
+        this.sockets.add(socket);
+        socket.on('error', () => undefined).on('close', () => (near.destroy(), far.destroy()));
+      }
+      near.pipe(far).pipe(near);
+    });
+  }
+
+  async listen(): Promise<number> {
+    await new Promise<void>((resolve) => this.server.listen(0, '127.0.0.1', resolve));
+    return (this.server.address() as AddressInfo).port;
+  }
+
+  sever(): void {
+    this.cut = true;
+    for (const socket of this.sockets) socket.destroy();
+  }
+
+  close(): void {
+    this.sever();
+    this.server.close();
+  }
+}
+
+const database = useDatabase();
+
+describe('a database that is away', () => {
+  let simulator: Simulator;
+  let wire: Wire;
+  let gateway: Gateway;
+  let auth: { authorization: string };
+
+  beforeAll(async () => {
+    simulator = await startSimulator({ tokens: [TOKEN] });
+    const url = new URL(database.url());
+    wire = new Wire(new URL(url));
+    url.host = `127.0.0.1:${await wire.listen()}`;
+    gateway = await startGateway(url.href, simulator.url, { GATEWAY_ROLE: 'api' });
+    auth = { authorization: `Bearer ${(await createTenant(gateway.url, TOKEN)).key}` };
+    await request(gateway.url).get('/v1/jobs').set(auth).expect(200);
+  });
+
+  afterAll(async () => {
+    await gateway?.close();
+    wire?.close();
+    await simulator?.close();
+  });
+
+  it('should be a 503 with Retry-After, for probes too, and be over when it is back', async () => {
+    wire.sever();
+    for (const path of ['/v1/jobs', '/health/ready']) {
+      const answer = await request(gateway.url).get(path).set(auth);
+      expect([answer.status, answer.body.code]).toEqual([503, 'unavailable']);
+      expect(answer.headers['retry-after']).toBeDefined();
+    }
+    const refused = await request(gateway.url).post('/v1/jobs').set(auth).send(VIDEO);
+    expect([refused.status, refused.body.code]).toEqual([503, 'unavailable']);
+    expect(simulator.state.jobs.size).toBe(0);
+    wire.cut = false;
+    await eventually(
+      async () => (await request(gateway.url).get('/health/ready')).status,
+      (status) => status === 200,
+    );
+  });
+
+  it('should not lose what TensorPix has answered meanwhile, nor end the process (wait=0)', async () => {
+    simulator.control.addFault({ match: { method: 'POST' }, times: 1, fault: { kind: 'slow', delay_ms: 500 } });
+    const created = await request(gateway.url)
+      .post('/v1/jobs')
+      .set(auth)
+      .set('prefer', 'wait=0')
+      .send(VIDEO)
+      .expect(202);
+    wire.sever();
+    await eventually(
+      () => simulator.state.jobs.size,
+      (jobs) => jobs === 1,
+    );
+    wire.cut = false;
+    const read = async (): Promise<{ status: string; tensorpix_id: number }> =>
+      (await request(gateway.url).get(`/v1/jobs/${created.body.id}`).set(auth)).body as never;
+    const job = await eventually(read, ({ status }) => status === 'queued');
+    expect(job.tensorpix_id).toBe([...simulator.state.jobs.keys()][0]);
+  });
+});
