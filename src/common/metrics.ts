@@ -31,6 +31,14 @@ export class Metrics {
     'loop',
   ]);
   readonly loopErrors = this.counter('gateway_loop_errors_total', 'Ticks that threw', ['loop']);
+  readonly verdicts = this.counter('gateway_reconcile_verdicts_total', 'What became of jobs of unknown outcome', [
+    'verdict',
+  ]);
+  readonly circuitOpen = new Gauge({
+    name: 'gateway_tensorpix_circuit_open',
+    help: '1 while nothing is sent to TensorPix because it does not serve',
+    registers: [this.registry],
+  });
   readonly draining = new Gauge({
     name: 'gateway_draining',
     help: '1 while shutting down',

@@ -136,6 +136,11 @@ export class Stage {
 
   /** Time passes: a parked job is due. A second ago, since the column rounds to milliseconds, and that may be up. */
   async makeDue(id: string): Promise<void> {
+    await this.sql(
+      `update tenant_paces set hold_until = now() - interval '1 second'
+        where tenant_id = (select tenant_id from jobs where id = $1)`,
+      [id],
+    );
     await this.sql(`update jobs set due_at = now() - interval '1 second' where id = $1 and due_at is not null`, [id]);
   }
 

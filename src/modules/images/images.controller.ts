@@ -1,6 +1,6 @@
-import { Body, Controller, Get, Headers, Param, Post, Query, Res } from '@nestjs/common';
+import { Body, Controller, Get, Headers, Param, Post, Query, Req, Res } from '@nestjs/common';
 import { ApiBody, ApiConsumes, ApiHeader, ApiOperation, ApiResponse, ApiTags } from '@nestjs/swagger';
-import type { FastifyReply } from 'fastify';
+import type { FastifyReply, FastifyRequest } from 'fastify';
 import { ApiProblems } from '../../common/http/api-problems.js';
 import type { Page } from '../../common/http/cursor.js';
 import { parsePrefer } from '../../common/http/prefer.js';
@@ -11,7 +11,8 @@ import { EventPage, EventsQuery, type EventResource } from '../jobs/job-events.d
 import type { JobView } from '../jobs/job-resource.js';
 import { JobsService } from '../jobs/jobs.service.js';
 import { ListJobsQuery } from '../jobs/list-jobs.query.js';
-import { PREFER_HEADER, PREFER_WAIT_HEADER } from '../jobs/prefer-header.js';
+import { createOptions, writeCreated } from '../jobs/creation-reply.js';
+import { CREATED_HEADERS, IDEMPOTENCY_KEY_HEADER, PREFER_HEADER, PREFER_WAIT_HEADER } from '../jobs/request-headers.js';
 import { RequireScope, Tenant, type CurrentTenant } from '../tenants/auth.guard.js';
 import { IMAGE_WEBHOOK_TYPES } from '../webhooks/webhook-types.js';
 import { CreateImageDto, IMAGE_INPUT_FIELDS } from './create-image.dto.js';
@@ -35,24 +36,27 @@ export class ImagesController {
   })
   @ApiConsumes('application/json', 'application/x-www-form-urlencoded', 'multipart/form-data')
   @ApiHeader(PREFER_HEADER)
+  @ApiHeader(IDEMPOTENCY_KEY_HEADER)
   @ApiBody({ type: CreateImageDto })
   @ApiResponse({
     status: 201,
     type: ImageResource,
     description: 'finished',
-    headers: { Location: { schema: { type: 'string' } } },
+    headers: CREATED_HEADERS,
   })
   @ApiResponse({
     status: 202,
     type: ImageResource,
     description: 'The gateway goes on by itself; `status_reason` says why.',
-    headers: { Location: { schema: { type: 'string' } } },
+    headers: CREATED_HEADERS,
   })
   @ApiProblems(
     'validation_failed',
     'storage_full',
     'insufficient_credits',
     'upstream_forbidden',
+    'idempotency_in_progress',
+    'idempotency_mismatch',
     'payload_too_large',
     'unsupported_media_type',
     'rate_limited',
@@ -63,12 +67,10 @@ export class ImagesController {
   async create(
     @Tenant() tenant: CurrentTenant,
     @Body(new BodyPipe(CreateImageDto)) body: CreateImageDto,
-    @Headers('prefer') prefer: string | undefined,
+    @Req() request: FastifyRequest,
     @Res({ passthrough: true }) reply: FastifyReply,
-  ): Promise<JobView> {
-    const created = await this.creation.create(tenant, newImage(body), parsePrefer(prefer), () => !reply.raw.destroyed);
-    void reply.status(created.status).header('location', created.location);
-    return created.job;
+  ): Promise<JobView | string> {
+    return writeCreated(reply, await this.creation.create(tenant, newImage(body), createOptions(request, reply)));
   }
 
   @Get()

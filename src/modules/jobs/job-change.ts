@@ -1,5 +1,6 @@
 import { v7 as uuidv7 } from 'uuid';
 import { isWebhookType, type NewDelivery } from '../webhooks/webhook-types.js';
+import type { KeyEffect } from './idempotency/idempotency.sql.js';
 import { eventPrefix, type JobRecord } from './job-record.js';
 import { jobSnapshot, type JobSnapshot } from './job-resource.js';
 import { isTerminal, nextState } from './job-state.js';
@@ -17,6 +18,8 @@ export interface JobChange {
   after: JobRecord;
   events: JobEvent[];
   deliveries: NewDelivery[];
+  /** what it does to the idempotency key that made the row, if there is one */
+  key?: KeyEffect;
 }
 
 /** Contract, section 7. */
@@ -67,6 +70,10 @@ export function changeJob(before: JobRecord, patch: Patch, now: Date, options: C
   };
   const deliveries = options.notify === false ? [] : events.flatMap((event) => deliveryOf(after, event, now));
   return { before, after, events, deliveries };
+}
+
+export function withKey(change: JobChange, key: KeyEffect | null): JobChange {
+  return key ? { ...change, key } : change;
 }
 
 function deliveryOf(job: JobRecord, event: JobEvent, now: Date): NewDelivery[] {

@@ -7,11 +7,15 @@ import { PrismaService } from '../../common/prisma/prisma.service.js';
 import { DUE_NOW } from '../../common/prisma/due-now.sql.js';
 import { DatabaseTime } from '../../common/time/database-time.js';
 import { insertDeliveries, supersedeDeliveries } from '../webhooks/deliveries.sql.js';
+import type { NewDelivery } from '../webhooks/webhook-types.js';
 import { DeliveryWakeUp } from '../webhooks/delivery-wake-up.js';
 import type { JobChange } from './job-change.js';
 import { isAtTensorpix } from './job-state.js';
 import { JOB_COLUMNS, toJobRecord, type JobRow } from './job-rows.js';
+import { changeKeys } from './idempotency/idempotency.sql.js';
 import type { JobWithTime } from './jobs.store.js';
+import { isUnknown, WAKE_ACCOUNTS, wakeEquals } from './reconciliation/wake-up.sql.js';
+import { EQUAL_RECHECK_MS, unknownEqual } from './reconciliation/unknown-equal.sql.js';
 
 /** What must still hold when a change is written, beside the sequence number that it was made from. */
 export interface Fence {
@@ -19,6 +23,8 @@ export interface Fence {
   sendLease?: string;
   /** The poll-lease of the row's tenant. */
   pollLease?: string;
+  /** The reconcile-lease of the row's account. */
+  reconcileLease?: string;
 }
 
 interface FencedChange {
@@ -39,8 +45,8 @@ export interface ActiveJob {
   cancelRequested: boolean;
 }
 
-/** How many due jobs are looked at for each that can be taken. */
-const CANDIDATES_A_PLACE = 5;
+const FIRST_WAITING_TENANT = Prisma.sql`
+  select j.tenant_id from jobs j where j.status = 'submitting' and j.due_at is not null`;
 const CHANGES_A_STATEMENT = 200;
 
 /** Everything that changes jobs. One statement for many changes; each is applied whole or not at all. */
@@ -73,13 +79,16 @@ export class JobChangesStore {
     const events = items.flatMap(({ change: { after, events } }) =>
       events.map((event) => ({ ...event, job_id: after.id, tenant_id: after.tenantId, created_at: after.updatedAt })),
     );
+    const besides = sideEffects(items, deliveries);
     const changed = await this.prisma.$queryRaw<{ id: string; sequence: number }[]>`
       with input as (
         select * from jsonb_to_recordset(${JSON.stringify(items.map(toChangeRow))}::jsonb) as t(
-          id uuid, tenant_id uuid, made_from integer, send_lease uuid, poll_lease uuid, at_tensorpix boolean,
+          id uuid, tenant_id uuid, made_from integer, send_lease uuid, poll_lease uuid, reconcile_lease uuid, at_tensorpix boolean,
+          cancels boolean,
           status text, status_reason text, tensorpix_id bigint, progress float8, eta_seconds float8,
           cost_credits numeric, output jsonb, error jsonb, sequence integer, reported_progress float8,
-          attempt integer, due_at timestamptz, lease_token uuid, lease_expires_at timestamptz,
+          attempt integer, unknown_since timestamptz, clean_looks integer, clean_look_at timestamptz,
+          due_at timestamptz, lease_token uuid, lease_expires_at timestamptz,
           cancel_requested_at timestamptz, result_awaited_since timestamptz, missing_since timestamptz,
           missing_looks integer, submitted_at timestamptz, started_at timestamptz, finished_at timestamptz,
           updated_at timestamptz)
@@ -88,6 +97,7 @@ export class JobChangesStore {
            set status = i.status, status_reason = i.status_reason, tensorpix_id = i.tensorpix_id,
                progress = i.progress, eta_seconds = i.eta_seconds, cost_credits = i.cost_credits, output = i.output,
                error = i.error, sequence = i.sequence, reported_progress = i.reported_progress, attempt = i.attempt,
+               unknown_since = i.unknown_since, clean_looks = i.clean_looks, clean_look_at = i.clean_look_at,
                due_at = i.due_at, lease_token = i.lease_token, lease_expires_at = i.lease_expires_at,
                cancel_requested_at = i.cancel_requested_at, result_awaited_since = i.result_awaited_since,
                missing_since = i.missing_since, missing_looks = i.missing_looks, submitted_at = i.submitted_at,
@@ -99,7 +109,11 @@ export class JobChangesStore {
                  select 1 from tenant_paces p
                   where p.tenant_id = i.tenant_id and p.poll_lease_token = i.poll_lease
                     and p.poll_lease_expires_at > now()))
-        returning j.id, j.tenant_id, j.sequence, i.at_tensorpix
+           and (i.reconcile_lease is null or exists (
+                 select 1 from tensorpix_accounts a
+                  where a.id = j.account_id and a.reconcile_lease_token = i.reconcile_lease
+                    and a.reconcile_lease_expires_at > now()))
+        returning j.id, j.tenant_id, j.account_id, j.sequence, i.at_tensorpix, i.cancels
       ), event as (
         insert into job_events (job_id, sequence, tenant_id, type, data, created_at)
         select e.job_id, e.sequence, e.tenant_id, e.type, e.data, e.created_at
@@ -108,10 +122,9 @@ export class JobChangesStore {
           join changed c on c.id = e.job_id
       ), paced as (
         update tenant_paces p set poll_due_at = ${DUE_NOW}
-          from (select distinct tenant_id from changed where at_tensorpix) c
-         where p.tenant_id = c.tenant_id and p.poll_due_at is null
-      )
-      ${deliveries.length === 0 ? Prisma.empty : Prisma.sql`, ${supersedeDeliveries(deliveries)}, ${insertDeliveries(deliveries)}`}
+          from (select tenant_id, bool_or(cancels) as cancels from changed where at_tensorpix group by tenant_id) c
+         where p.tenant_id = c.tenant_id and (p.poll_due_at is null or (c.cancels and p.poll_due_at > now()))
+      )${besides.length === 0 ? Prisma.empty : Prisma.sql`, ${Prisma.join(besides)}`}
       select id, sequence from changed`;
     const ids = new Set(changed.map(({ id }) => id));
     if (deliveries.some(({ jobId }) => ids.has(jobId))) this.wakeUp.ring();
@@ -126,7 +139,8 @@ export class JobChangesStore {
 
   /**
    * Takes parked jobs that are due and commits the attempt: from then on the row counts as sent until its outcome is
-   * known. Tenants that are suspended, whose token rests, or that are busy are passed over.
+   * known. One index range a tenant, so that the rows of one that is suspended, busy or resting are not even read. A row
+   * whose equal is of unknown outcome is put off.
    */
   async claimDueAnyTenant(
     lease: Lease,
@@ -134,30 +148,51 @@ export class JobChangesStore {
     tenants: { most: number; busy: string[] },
   ): Promise<ClaimedJob[]> {
     const rows = await this.prisma.$queryRaw<(JobRow & { now: Date; tokenCiphertext: string })[]>`
-      with candidate as (
-        select x.id, row_number() over (partition by x.tenant_id order by x.due_at) as place
-          from jobs x
-          join tenants t on t.id = x.tenant_id and t.status = 'active' and t.token_ciphertext is not null
-          left join tenant_paces p on p.tenant_id = x.tenant_id
-         where x.status = 'submitting' and x.due_at <= now() and coalesce(p.rest_until <= now(), true)
-           and x.tenant_id <> all(${tenants.busy}::uuid[])
-         order by x.due_at
-         limit ${limit * CANDIDATES_A_PLACE}::int
+      with recursive waiting as (
+        (${FIRST_WAITING_TENANT} order by j.tenant_id limit 1)
+        union all
+        select (${FIRST_WAITING_TENANT} and j.tenant_id > w.tenant_id order by j.tenant_id limit 1)
+          from waiting w where w.tenant_id is not null
+      ), candidate as (
+        select c.*, t.account_id as current_account
+          from waiting w
+          join tenants t on t.id = w.tenant_id and t.status = 'active' and t.token_ciphertext is not null
+          left join tenant_paces p on p.tenant_id = w.tenant_id
+         cross join lateral (
+           select x.id, x.due_at, x.observable_key, row_number() over (order by x.due_at) as place
+             from jobs x
+            where x.tenant_id = w.tenant_id and x.status = 'submitting' and x.due_at <= now()
+            order by x.due_at
+            limit ${tenants.most}::int) c
+         where coalesce(greatest(p.rest_until, p.hold_until) <= now(), true) and w.tenant_id <> all(${tenants.busy}::uuid[])
+         order by c.place, c.due_at
+         limit ${limit}::int
       ), due as (
-        select x.id, t.account_id, t.token_ciphertext
+        select x.id, t.account_id, t.token_ciphertext, x.status_reason is distinct from 'outcome_unknown' as newly,
+               exists (${unknownEqual(Prisma.sql`t.account_id`, Prisma.sql`x.observable_key`)}) as waits
           from jobs x
           join tenants t on t.id = x.tenant_id
-         where x.id in (select id from candidate where place <= ${tenants.most}::int order by place limit ${limit}::int)
+         where x.id in (select id from candidate)
            and x.status = 'submitting' and x.due_at <= now() and t.status = 'active'
            -- A token that is being replaced at this moment is waited for, and read again.
            for update of x skip locked for key share of t
       ), j as (
         update jobs
-           set lease_token = ${lease.token}::uuid, due_at = null, account_id = due.account_id,
+           set lease_token = ${lease.token}::uuid, due_at = null, account_id = due.account_id, called_at = now(),
                lease_expires_at = now() + ${lease.durationMs}::float8 * interval '1 millisecond',
                status_reason = 'sending', attempt = attempt + 1, sequence = sequence + 1, updated_at = now()
-          from due where jobs.id = due.id
+          from due where jobs.id = due.id and not due.waits
         returning jobs.*, due.token_ciphertext
+      ), put_off as (
+        update jobs
+           set due_at = now() + ${EQUAL_RECHECK_MS}::float8 * interval '1 millisecond', status_reason = 'outcome_unknown',
+               sequence = sequence + due.newly::int, updated_at = now()
+          from due where jobs.id = due.id and due.waits
+        returning jobs.id, jobs.tenant_id, jobs.sequence, jobs.due_at, due.newly
+      ), put_off_event as (
+        insert into job_events (job_id, sequence, tenant_id, type, data)
+        select w.id, w.sequence, w.tenant_id, 'job.parked', jsonb_build_object('reason', 'outcome_unknown', 'due_at', w.due_at)
+          from put_off w where w.newly
       ), event as (
         insert into job_events (job_id, sequence, tenant_id, type, data)
         select j.id, j.sequence, j.tenant_id, case j.kind when 'video' then 'job' else 'image' end || '.sending',
@@ -202,6 +237,21 @@ export class JobChangesStore {
   }
 }
 
+/** What only some changes bring along: webhooks, idempotency keys, and the wake-ups of reconciliation. */
+function sideEffects(items: FencedChange[], deliveries: NewDelivery[]): Prisma.Sql[] {
+  const changes = items.map(({ change }) => change);
+  const keys = changes.flatMap(({ key, after: { tenantId, id: jobId } }) =>
+    key ? [{ tenantId, jobId, effect: key }] : [],
+  );
+  const known = changes.filter(({ before, after }) => isUnknown(before) && !isUnknown(after));
+  return [
+    ...(deliveries.length > 0 ? [supersedeDeliveries(deliveries), insertDeliveries(deliveries)] : []),
+    ...(keys.length > 0 ? [changeKeys(keys)] : []),
+    ...(changes.some(({ before, after }) => isUnknown(after) && !isUnknown(before)) ? [WAKE_ACCOUNTS] : []),
+    ...(known.length > 0 ? [wakeEquals(known.map(({ after }) => after))] : []),
+  ];
+}
+
 function byId(a: FencedChange, b: FencedChange): number {
   return a.change.after.id < b.change.after.id ? -1 : 1;
 }
@@ -217,7 +267,9 @@ function toChangeRow({ change: { before, after }, fence }: FencedChange): Record
     made_from: before.sequence,
     send_lease: fence.sendLease ?? null,
     poll_lease: fence.pollLease ?? null,
+    reconcile_lease: fence.reconcileLease ?? null,
     at_tensorpix: isAtTensorpix(after.status),
+    cancels: after.cancelRequestedAt !== null,
     status: after.status,
     status_reason: after.statusReason,
     tensorpix_id: after.tensorpixId,
@@ -229,6 +281,9 @@ function toChangeRow({ change: { before, after }, fence }: FencedChange): Record
     sequence: after.sequence,
     reported_progress: after.reportedProgress,
     attempt: after.attempt,
+    unknown_since: after.unknownSince,
+    clean_looks: after.cleanLooks,
+    clean_look_at: after.cleanLookAt,
     due_at: after.dueAt,
     lease_token: after.leaseToken,
     lease_expires_at: after.leaseExpiresAt,

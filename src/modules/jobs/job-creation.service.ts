@@ -13,10 +13,14 @@ import { KeyDirectory } from '../tenants/key-directory.js';
 import { TenantTokens } from '../tenants/tenant-tokens.js';
 import type { Intent } from './job-intent.js';
 import type { JobKind, JobRecord, JobWarning } from './job-record.js';
-import { jobPath, jobView, type JobView } from './job-resource.js';
-import { JobsStore, type JobWithTime } from './jobs.store.js';
+import { jobPath } from './job-resource.js';
+import { accepted, answerOf, type Created } from './creation-answer.js';
+import { fingerprintOf, type IdempotencyKey } from './idempotency/idempotency-key.js';
+import { IdempotencyKeysStore } from './idempotency/idempotency-keys.store.js';
+import { inProgress, ReplayService } from './idempotency/replay.service.js';
+import { observableKey } from './reconciliation/observable-key.js';
+import { JobsStore, type Inserted, type JobWithTime } from './jobs.store.js';
 import { JobsSubmitter } from './jobs.submitter.js';
-import { submissionProblem } from './submission-problem.js';
 import { SubmissionService, type Submitted } from './submission.service.js';
 import { WaitingCaller } from './waiting-caller.js';
 
@@ -34,16 +38,23 @@ export interface NewJob {
   metadata: Record<string, string>;
 }
 
-/** The answer of a create: 201 when TensorPix has it, 202 when the gateway goes on by itself. */
-export interface Created {
-  status: 201 | 202;
-  location: string;
-  job: JobView;
+/** What a request says beside its body. */
+export interface CreateOptions {
+  prefer: Preferences;
+  /** of `Idempotency-Key`; null when there is none */
+  key: string | null;
+  requestId: string;
+  /** tells whether the caller is still there to get the answer */
+  isConnected: () => boolean;
 }
 
 /** A create answers within 20 seconds, its own statements included (contract, section 4). */
 const DEFAULT_WAIT_MS = 19_000;
 const EXPIRES_SOON_MS = 2 * 3_600_000;
+/** A key that is freed again and again between two looks is somebody else's race. */
+const KEY_TRIES = 3;
+const EQUAL_UNKNOWN =
+  'Whether TensorPix has an equal job (same URL, same models) is being established; until then no other is sent.';
 
 /** Creates of both kinds: refuse what is wrong, record the intent, make the call, answer in time. */
 @Injectable()
@@ -55,55 +66,88 @@ export class JobCreationService {
     private readonly submitter: JobsSubmitter,
     private readonly tokens: TenantTokens,
     private readonly keys: KeyDirectory,
+    private readonly usedKeys: IdempotencyKeysStore,
+    private readonly replays: ReplayService,
     private readonly logger: Logger,
   ) {}
 
-  /**
-   * @param isConnected tells whether the caller is still there to get the answer
-   * @throws Problem of the contract's section 2
-   */
-  async create(
-    tenant: CurrentTenant,
-    request: NewJob,
-    prefer: Preferences,
-    isConnected: () => boolean,
-  ): Promise<Created> {
+  /** @throws Problem of the contract's section 2 */
+  async create(tenant: CurrentTenant, request: NewJob, options: CreateOptions): Promise<Created> {
     const startMs = performance.now();
-    const checked = this.check(tenant, request);
+    const { prefer, requestId, isConnected } = options;
+    const key = options.key === null ? null : { key: options.key, fingerprint: fingerprintOf(request) };
+    const checked = await this.checkUnlessReplayed(tenant, request, key);
+    if ('replayed' in checked) return checked;
     const token = this.tokens.open(tenant.id, tenant.tokenCiphertext ?? '');
     const lease = prefer.respondAsync ? null : this.submissions.newLease();
-    const recorded = await this.record({
-      ...this.intent(tenant, request),
-      ...checked,
-      lease,
-      strict: prefer.strict,
-      parks: prefer.respondAsync,
-    });
+    const intent = { ...this.intent(tenant, request), ...checked, key, lease, strict: prefer.strict };
+    const recorded = await this.record({ ...intent, parks: prefer.respondAsync });
+    if ('replayed' in recorded) return recorded;
     if (!lease || recorded.job.leaseToken === null) {
       this.submitter.kick();
       return accepted(recorded.job);
     }
-    const caller = new WaitingCaller(prefer.strict, isConnected);
+    const caller = new WaitingCaller(prefer.strict, isConnected, key ? requestId : null);
     const submission = this.submissions.submit(recorded, token, lease, caller);
     const waitMs = prefer.waitSeconds === undefined ? DEFAULT_WAIT_MS : prefer.waitSeconds * 1000;
     const submitted = await this.inTime(recorded, submission, caller, waitMs - (performance.now() - startMs));
-    return submitted ? answer(submitted, prefer.strict) : accepted(recorded.job);
+    if (!submitted) return this.goOnWithout(recorded.job, key !== null);
+    const answer = answerOf(submitted, prefer.strict);
+    if (answer instanceof Problem) throw answer;
+    return answer;
   }
 
-  private async record(intent: Intent): Promise<JobWithTime> {
+  /** A request that is answered already is answered again, although its URL may have expired since. */
+  private async checkUnlessReplayed(tenant: CurrentTenant, request: NewJob, key: IdempotencyKey | null) {
+    try {
+      return this.check(tenant, request);
+    } catch (error) {
+      const replayed = key && (await this.replays.replay(tenant.id, request.kind, key));
+      if (replayed) return replayed;
+      throw error;
+    }
+  }
+
+  /** Commits the intent, or answers again what its key stands for. */
+  private async record(intent: Intent): Promise<JobWithTime | Created> {
+    const { kind, tenantId, key } = intent;
+    for (let tries = 0; tries < KEY_TRIES; tries += 1) {
+      const recorded = await this.insert(intent);
+      if (recorded === 'equal_unknown') throw new Problem('unavailable', EQUAL_UNKNOWN, { retryAfterSeconds: 30 });
+      if (recorded === 'tenant_gone') {
+        this.keys.clear();
+        throw new Problem('forbidden', 'This tenant has just been suspended, deleted, or given another account.');
+      }
+      if (recorded !== 'key_taken') return recorded;
+      const replayed = key && (await this.replays.replay(tenantId, kind, key));
+      if (replayed) return replayed;
+      // The key has been freed since: it may be used anew.
+    }
+    throw inProgress();
+  }
+
+  private insert(intent: Intent): Promise<Inserted> {
     const { id, kind } = intent;
-    const recorded = await this.jobs.insert(intent).catch((error: unknown) => {
+    return this.jobs.insert(intent).catch((error: unknown) => {
       if (!isDatabaseAway(error)) throw error;
-      const detail = 'The database cannot be reached; the job may have been recorded, and is not sent.';
+      const detail =
+        'The database cannot be reached. Whether the job was recorded is not known: look for job_id before you send it again, or repeat the request with its Idempotency-Key.';
       throw new Problem('unavailable', detail, {
         retryAfterSeconds: 5,
         job: { id, path: jobPath({ kind, id }) },
         cause: error,
       });
     });
-    if (recorded) return recorded;
-    this.keys.clear();
-    throw new Problem('forbidden', 'This tenant has just been suspended, deleted, or given another account.');
+  }
+
+  /** The caller's time is over: from now on its key answers with what becomes of the job. */
+  private async goOnWithout(job: JobRecord, keyed: boolean): Promise<Created> {
+    if (keyed) {
+      await this.usedKeys.open(job.tenantId, job.id).catch((error: unknown) => {
+        this.logger.error({ err: error, job_id: job.id }, 'a key stays locked until its lease expires');
+      });
+    }
+    return accepted(job);
   }
 
   /** Null when the caller's time is over first; the submission then goes on without it. */
@@ -143,6 +187,7 @@ export class JobCreationService {
       callbackEvents,
       externalId,
       metadata,
+      observableKey: kind === 'video' ? observableKey(input) : null,
     };
   }
 
@@ -173,17 +218,4 @@ export class JobCreationService {
       warnings: remainingMs < EXPIRES_SOON_MS ? [{ code: 'presigned_url_expires_soon', detail }] : [],
     };
   }
-}
-
-function answer({ job, decision, retryAfterMs }: Submitted, strict: boolean): Created {
-  const timedOut = decision?.kind === 'unconfirm' && decision.timedOut;
-  if (job.status === 'failed' || (strict && job.status === 'unconfirmed'))
-    throw submissionProblem(job, { timedOut, retryAfterMs });
-  const there = job.tensorpixId !== null || job.status === 'finished';
-  return there ? { ...accepted(job), status: 201 } : accepted(job);
-}
-
-function accepted(job: JobRecord): Created {
-  const state = job.callbackUrl === null ? 'none' : 'pending';
-  return { status: 202, location: jobPath(job), job: jobView(job, { state, attempts: 0, last_error: null }) };
 }

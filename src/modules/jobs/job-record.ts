@@ -71,6 +71,14 @@ export interface JobRecord {
   parks: boolean;
   strict: boolean;
   attempt: number;
+  /** what TensorPix's list shows of the request, hashed, in hex; null for images */
+  observableKey: string | null;
+  /** when the newest call was claimed */
+  calledAt: Date | null;
+  /** when its outcome was found to be unknown */
+  unknownSince: Date | null;
+  cleanLooks: number;
+  cleanLookAt: Date | null;
   dueAt: Date | null;
   leaseToken: string | null;
   leaseExpiresAt: Date | null;

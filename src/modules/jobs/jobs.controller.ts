@@ -1,6 +1,6 @@
-import { Body, Controller, Get, Headers, HttpCode, Param, Post, Query, Res } from '@nestjs/common';
+import { Body, Controller, Get, Headers, HttpCode, Param, Post, Query, Req, Res } from '@nestjs/common';
 import { ApiBody, ApiConsumes, ApiHeader, ApiOperation, ApiResponse, ApiTags } from '@nestjs/swagger';
-import type { FastifyReply } from 'fastify';
+import type { FastifyReply, FastifyRequest } from 'fastify';
 import { ApiProblems } from '../../common/http/api-problems.js';
 import type { Page } from '../../common/http/cursor.js';
 import { parsePrefer } from '../../common/http/prefer.js';
@@ -16,7 +16,8 @@ import { JobPage, JobResource } from './job.resource.dto.js';
 import type { JobView } from './job-resource.js';
 import { JobsService } from './jobs.service.js';
 import { ListJobsQuery } from './list-jobs.query.js';
-import { PREFER_HEADER, PREFER_WAIT_HEADER } from './prefer-header.js';
+import { createOptions, writeCreated } from './creation-reply.js';
+import { CREATED_HEADERS, IDEMPOTENCY_KEY_HEADER, PREFER_HEADER, PREFER_WAIT_HEADER } from './request-headers.js';
 
 /** Contract, section 4. */
 @ApiTags('jobs')
@@ -37,24 +38,27 @@ export class JobsController {
   })
   @ApiConsumes('application/json', 'application/x-www-form-urlencoded', 'multipart/form-data')
   @ApiHeader(PREFER_HEADER)
+  @ApiHeader(IDEMPOTENCY_KEY_HEADER)
   @ApiBody({ type: CreateJobDto })
   @ApiResponse({
     status: 201,
     type: JobResource,
     description: 'TensorPix has the job.',
-    headers: { Location: { schema: { type: 'string' } } },
+    headers: CREATED_HEADERS,
   })
   @ApiResponse({
     status: 202,
     type: JobResource,
     description: 'The job is recorded and the gateway goes on by itself; `status_reason` says why.',
-    headers: { Location: { schema: { type: 'string' } } },
+    headers: CREATED_HEADERS,
   })
   @ApiProblems(
     'validation_failed',
     'storage_full',
     'insufficient_credits',
     'upstream_forbidden',
+    'idempotency_in_progress',
+    'idempotency_mismatch',
     'payload_too_large',
     'unsupported_media_type',
     'rate_limited',
@@ -65,12 +69,10 @@ export class JobsController {
   async create(
     @Tenant() tenant: CurrentTenant,
     @Body(new BodyPipe(CreateJobDto)) body: CreateJobDto,
-    @Headers('prefer') prefer: string | undefined,
+    @Req() request: FastifyRequest,
     @Res({ passthrough: true }) reply: FastifyReply,
-  ): Promise<JobView> {
-    const created = await this.creation.create(tenant, newVideo(body), parsePrefer(prefer), () => !reply.raw.destroyed);
-    void reply.status(created.status).header('location', created.location);
-    return created.job;
+  ): Promise<JobView | string> {
+    return writeCreated(reply, await this.creation.create(tenant, newVideo(body), createOptions(request, reply)));
   }
 
   @Get()

@@ -3,6 +3,15 @@ import { TenantsModule } from '../tenants/tenants.module.js';
 import { TensorpixModule } from '../tensorpix/tensorpix.module.js';
 import { WebhooksModule } from '../webhooks/webhooks.module.js';
 import { JobCancelService } from './job-cancel.service.js';
+import { IdempotencyKeysStore } from './idempotency/idempotency-keys.store.js';
+import { ReplayService } from './idempotency/replay.service.js';
+import { JobResolutionController } from './job-resolution.controller.js';
+import { JobResolutionService } from './job-resolution.service.js';
+import { JobsSweeper } from './jobs.sweeper.js';
+import { AccountObserver } from './reconciliation/account-observer.js';
+import { AccountsStore } from './reconciliation/accounts.store.js';
+import { JobsReconciler } from './reconciliation/jobs.reconciler.js';
+import { SightingsStore } from './reconciliation/sightings.store.js';
 import { JobChangesStore } from './job-changes.store.js';
 import { JobCreationService } from './job-creation.service.js';
 import { JobsController } from './jobs.controller.js';
@@ -17,7 +26,7 @@ import { TenantPaceStore } from './tenant-pace.store.js';
 
 @Module({
   imports: [TensorpixModule, TenantsModule, WebhooksModule],
-  controllers: [JobsController],
+  controllers: [JobsController, JobResolutionController],
   providers: [
     JobsStore,
     JobChangesStore,
@@ -30,6 +39,14 @@ import { TenantPaceStore } from './tenant-pace.store.js';
     JobsSubmitter,
     TenantLook,
     JobsPoller,
+    IdempotencyKeysStore,
+    ReplayService,
+    AccountsStore,
+    SightingsStore,
+    AccountObserver,
+    JobsReconciler,
+    JobResolutionService,
+    JobsSweeper,
   ],
   exports: [JobsService, JobCreationService, SubmissionService],
 })

@@ -80,12 +80,13 @@ export class JobsPoller implements OnApplicationBootstrap {
     this.inFlight.add(looking);
   }
 
-  private async look({ tenantId, tokenCiphertext, failures }: ClaimedTenant, lease: Lease): Promise<void> {
+  private async look({ tenantId, accountId, tokenCiphertext, failures }: ClaimedTenant, lease: Lease): Promise<void> {
     if (tokenCiphertext === null)
       return void (await this.pace.release(tenantId, lease, this.config.pollMaxIntervalMs, 0));
     const token = this.tokens.open(tenantId, tokenCiphertext);
     const result = await this.tenantLook.look({
       tenantId,
+      accountId,
       token: token.token,
       lease,
       callTimeoutMs: this.config.tensorpixTimeoutMs,
@@ -108,7 +109,7 @@ export class JobsPoller implements OnApplicationBootstrap {
     if (trouble?.kind !== 'rate_limited') return;
     const restMs =
       trouble.retryAfterMs ?? backoffMs(failures, this.config.pollMinIntervalMs, this.config.pollMaxIntervalMs);
-    await this.pace.rest(tenantId, Math.max(MIN_REST_MS, restMs), 'rate_limited');
+    await this.pace.rest(tenantId, Math.max(MIN_REST_MS, restMs));
   }
 
   /** Soon when something is about to end, rarer in long stretches, backing off while TensorPix is in trouble. */

@@ -10,11 +10,27 @@ import { CALLBACK_STATE, undeliveredJobs } from '../webhooks/callback-state.sql.
 import { recordOf, type Intent } from './job-intent.js';
 import type { CallbackState, JobKind, JobRecord } from './job-record.js';
 import { JOB_COLUMNS, toJobRecord, type JobRow } from './job-rows.js';
-import type { JobStatus } from './job-state.js';
+import type { JobStatus, StatusReason } from './job-state.js';
+import { EQUAL_RECHECK_MS, unknownEqual } from './reconciliation/unknown-equal.sql.js';
 
 export interface JobWithTime {
   job: JobRecord;
   time: DatabaseTime;
+}
+
+/**
+ * What became of an intent. `tenant_gone`: the tenant was deleted, suspended, or has just got a token of another account.
+ * `equal_unknown`: it must not wait, and an equal job's outcome is unknown. `key_taken`: its key stands for another row.
+ */
+export type Inserted = JobWithTime | 'tenant_gone' | 'equal_unknown' | 'key_taken';
+
+interface InsertedRow {
+  id: string;
+  now: Date | null;
+  allowed: boolean;
+  waits: boolean;
+  holdUntil: Date | null;
+  holdReason: StatusReason | null;
 }
 
 export interface JobWithCallback {
@@ -41,6 +57,18 @@ export interface StoredEvent {
 const INTENTS_A_STATEMENT = 200;
 const INSERT_PATIENCE_MS = 3_000;
 
+/** Keys are taken before the rows that they stand for; of two equal ones only one gets its row. */
+const TAKEN_KEYS = Prisma.sql`taken_key as (
+  insert into idempotency_keys (tenant_id, kind, key, fingerprint, job_id, locked_until)
+  select i.tenant_id, i.kind, i.key, decode(i.fingerprint, 'hex'), i.id,
+         case when a.sent then now() + i.lease_ms * interval '1 millisecond' end
+    from input i
+    join allowed a on a.id = i.id
+   where i.key is not null
+      on conflict (tenant_id, kind, key) do nothing
+  returning job_id
+),`;
+
 /** Intents and reads of jobs. What changes a job is in `job-changes.store.ts`. */
 @Injectable()
 export class JobsStore {
@@ -51,41 +79,55 @@ export class JobsStore {
 
   constructor(private readonly prisma: PrismaService) {}
 
-  /**
-   * Commits the intent and its first event. Null when the tenant is gone, suspended, or has just got a token of another
-   * account.
-   */
-  insert(intent: Intent): Promise<JobWithTime | null> {
+  /** Commits the intent, its first event and its idempotency key; or nothing, and says why. */
+  insert(intent: Intent): Promise<Inserted> {
     return retryWhileAway(INSERT_PATIENCE_MS, () => this.intents.add(intent));
   }
 
-  private async insertMany(intents: Intent[]): Promise<(JobWithTime | null)[]> {
-    const rows = await this.prisma.$queryRaw<{ id: string; now: Date; restUntil: Date | null }[]>`
-      with input as (
-        select i.*, case when not i.strict and p.rest_until > now() then p.rest_until end as rest_until
+  private async insertMany(intents: Intent[]): Promise<Inserted[]> {
+    const keyed = intents.some(({ key }) => key !== null);
+    const rows = await this.prisma.$queryRaw<InsertedRow[]>`
+      with given as (
+        select i.*, decode(i.observable_key, 'hex') as observable,
+               exists (${unknownEqual(Prisma.sql`i.account_id`, Prisma.sql`decode(i.observable_key, 'hex')`)}) as waits,
+               case when not i.strict and p.rest_until > now() then p.rest_until end as rest_until,
+               case when i.parks and p.hold_until > now() then p.hold_until end as account_until, p.hold_reason as account_reason
           from jsonb_to_recordset(${JSON.stringify(intents.map(toRow))}::jsonb) as i(
             id uuid, tenant_id uuid, account_id uuid, api_key_id uuid, kind text, preview boolean, input jsonb,
             warnings jsonb, external_id text, metadata jsonb, callback_url text, callback_events text[], parks boolean,
-            source_expires_at timestamptz, strict boolean, lease_token uuid, lease_ms float8)
+            observable_key text, source_expires_at timestamptz, strict boolean, lease_token uuid, lease_ms float8,
+            key text, fingerprint text)
           left join tenant_paces p on p.tenant_id = i.tenant_id
-      ), j as (
-        insert into jobs (
-          id, tenant_id, account_id, api_key_id, kind, status, status_reason, preview, input, warnings, external_id,
-          metadata, callback_url, callback_events, parks, strict, source_expires_at, attempt, lease_token, lease_expires_at,
-          due_at)
-        select i.id, i.tenant_id, i.account_id, i.api_key_id, i.kind, 'submitting',
-               case when i.rest_until is not null then 'rate_limited' when i.lease_token is not null then 'sending' end,
-               i.preview, i.input, i.warnings, i.external_id, i.metadata, i.callback_url, i.callback_events, i.parks,
-               i.strict, i.source_expires_at, case when i.rest_until is null and i.lease_token is not null then 1 else 0 end,
-               case when i.rest_until is null then i.lease_token end,
-               case when i.rest_until is null then now() + i.lease_ms * interval '1 millisecond' end,
-               case when i.rest_until is not null then i.rest_until when i.lease_token is null then ${DUE_NOW} end
+      ), input as (
+        select g.*, case when g.waits then now() + ${EQUAL_RECHECK_MS}::float8 * interval '1 millisecond'
+                         else coalesce(g.rest_until, g.account_until) end as hold_until,
+               case when g.waits then 'outcome_unknown' when g.rest_until is not null then 'rate_limited'
+                    when g.account_until is not null then g.account_reason end as hold_reason
+          from given g
+      ), allowed as (
+        select i.id, i.lease_token is not null and i.hold_until is null as sent
           from input i
           join tenants t on t.id = i.tenant_id and t.account_id = i.account_id and t.status = 'active'
                         and t.deleted_at is null
+         where not (i.strict and i.waits)
            for key share of t
+      ), ${keyed ? TAKEN_KEYS : Prisma.empty} j as (
+        insert into jobs (
+          id, tenant_id, account_id, api_key_id, kind, status, status_reason, preview, input, warnings, external_id,
+          metadata, callback_url, callback_events, parks, strict, observable_key, source_expires_at, attempt, called_at,
+          lease_token, lease_expires_at, due_at)
+        select i.id, i.tenant_id, i.account_id, i.api_key_id, i.kind, 'submitting',
+               case when a.sent then 'sending' else i.hold_reason end, i.preview, i.input, i.warnings, i.external_id,
+               i.metadata, i.callback_url, i.callback_events, i.parks, i.strict, i.observable, i.source_expires_at,
+               case when a.sent then 1 else 0 end, case when a.sent then now() end,
+               case when a.sent then i.lease_token end,
+               case when a.sent then now() + i.lease_ms * interval '1 millisecond' end,
+               case when not a.sent then coalesce(i.hold_until, ${DUE_NOW}) end
+          from input i
+          join allowed a on a.id = i.id
+         where ${keyed ? Prisma.sql`i.key is null or i.id in (select job_id from taken_key)` : Prisma.sql`true`}
             on conflict (id) do nothing
-        returning id, tenant_id, kind, attempt, due_at, created_at
+        returning id, tenant_id, kind, attempt, created_at
       ), event as (
         insert into job_events (job_id, sequence, tenant_id, type, data)
         select j.id, 1, j.tenant_id, case j.kind when 'video' then 'job' else 'image' end || '.submitting',
@@ -93,17 +135,14 @@ export class JobsStore {
           from j
       )
       -- A repeated statement finds the rows that its first run has committed.
-      select i.id, coalesce(j.created_at, old.created_at) as now,
-             case when old.lease_token is null then i.rest_until end as "restUntil"
+      select i.id, coalesce(j.created_at, old.created_at) as now, a.id is not null as allowed, i.strict and i.waits as "waits",
+             case when old.lease_token is null then i.hold_until end as "holdUntil", i.hold_reason as "holdReason"
         from input i
+        left join allowed a on a.id = i.id
         left join j on j.id = i.id
-        left join jobs old on old.id = i.id
-       where j.id is not null or old.id is not null`;
+        left join jobs old on old.id = i.id`;
     const byId = new Map(rows.map((row) => [row.id, row]));
-    return intents.map((intent) => {
-      const row = byId.get(intent.id);
-      return row ? { job: recordOf(intent, row.now, row.restUntil), time: new DatabaseTime(row.now) } : null;
-    });
+    return intents.map((intent) => insertedOf(intent, byId.get(intent.id)));
   }
 
   async find(tenantId: string, kind: JobKind, id: string): Promise<JobWithCallback | null> {
@@ -139,7 +178,7 @@ export class JobsStore {
       ],
       ' and ',
     );
-    const newest = Prisma.sql`order by x.created_at desc, x.id desc limit ${limit}`;
+    const newest = Prisma.sql`order by x.created_at desc, x.id desc limit ${limit}::int`;
     const source =
       filter.statuses.length === 0
         ? Prisma.sql`(select * from jobs x where ${conditions} ${newest})`
@@ -149,7 +188,7 @@ export class JobsStore {
       select ${JOB_COLUMNS}, ${CALLBACK_STATE} as callback
         from ${source} j
        order by j.created_at desc, j.id desc
-       limit ${limit}`;
+       limit ${limit}::int`;
     return rows.map((row) => ({ job: toJobRecord(row), callback: row.callback }));
   }
 
@@ -160,8 +199,18 @@ export class JobsStore {
         from job_events e
        where e.tenant_id = ${tenantId}::uuid and e.job_id = ${jobId}::uuid and e.sequence > ${afterSequence}::int
        order by e.sequence
-       limit ${limit}`;
+       limit ${limit}::int`;
   }
+}
+
+function insertedOf(intent: Intent, row: InsertedRow | undefined): Inserted {
+  if (row?.now) {
+    const { now, holdUntil: until, holdReason: reason } = row;
+    const hold = until && reason ? { until, reason } : null;
+    return { job: recordOf(intent, now, hold), time: new DatabaseTime(now) };
+  }
+  if (row?.allowed) return 'key_taken';
+  return row?.waits ? 'equal_unknown' : 'tenant_gone';
 }
 
 function toRow(intent: Intent): Record<string, unknown> {
@@ -183,5 +232,8 @@ function toRow(intent: Intent): Record<string, unknown> {
     strict: intent.strict,
     lease_token: intent.lease?.token ?? null,
     lease_ms: intent.lease?.durationMs ?? null,
+    observable_key: intent.observableKey,
+    key: intent.key?.key ?? null,
+    fingerprint: intent.key?.fingerprint ?? null,
   };
 }

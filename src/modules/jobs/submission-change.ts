@@ -2,7 +2,7 @@ import { presignedExpiry } from '../../common/outbound/presigned-url.js';
 import type { EnhancedImage } from '../tensorpix/answers.js';
 import { changeJob, type JobChange } from './job-change.js';
 import { isFree, type ImageOutput, type JobRecord } from './job-record.js';
-import { isTerminal } from './job-state.js';
+import { isTerminal, type StatusReason } from './job-state.js';
 import type { Decision } from './submission-outcome.js';
 
 const UNLEASED = { leaseToken: null, leaseExpiresAt: null, dueAt: null, statusReason: null } as const;
@@ -41,7 +41,9 @@ export function settle(job: JobRecord, decision: Decision, now: Date, answered: 
     }
     case 'unconfirm': {
       const { statusReason, cause } = decision;
-      return changeJob(job, { ...UNLEASED, status: 'unconfirmed', statusReason }, now, { data: { reason: cause } });
+      return changeJob(job, { ...UNLEASED, ...becameUnknown(job, now, statusReason) }, now, {
+        data: { reason: cause },
+      });
     }
     case 'fail': {
       const { error } = decision;
@@ -78,13 +80,19 @@ export function settleLate(job: JobRecord, decision: Decision, now: Date): JobCh
 /** The change of a row whose sender died: its call may have been made. */
 export function settleExpired(job: JobRecord, now: Date): JobChange {
   const data = { reason: 'sender_lost' };
-  if (job.kind === 'video') return changeJob(job, { ...UNLEASED, status: 'unconfirmed' }, now, { data });
+  if (job.kind === 'video') return changeJob(job, { ...UNLEASED, ...becameUnknown(job, now, null) }, now, { data });
   if (isFree(job)) return changeJob(job, { ...UNLEASED, dueAt: now }, now, { steps: [{ name: 'parked', data }] });
   const error = {
     code: 'outcome_unknown',
     detail: 'The gateway stopped during the call; whether TensorPix made and charged this image cannot be looked up.',
   };
   return changeJob(job, { ...UNLEASED, status: 'failed', error }, now, { data: { code: error.code } });
+}
+
+/** Looks count from here on: the call has ended. A row without a key to look for is left to a person. */
+function becameUnknown({ observableKey }: JobRecord, now: Date, reason: StatusReason | null) {
+  const statusReason = observableKey === null ? 'outcome_unknown' : reason;
+  return { status: 'unconfirmed', unknownSince: now, cleanLooks: 0, cleanLookAt: null, statusReason } as const;
 }
 
 /** The change of a row that was claimed and certainly not sent. */

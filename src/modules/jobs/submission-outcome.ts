@@ -4,12 +4,18 @@ import type { CallOutcome, Refusal, RefusalReason, UnknownReason } from '../tens
 import { isFree, type JobError, type JobRecord } from './job-record.js';
 import type { StatusReason } from './job-state.js';
 
+/**
+ * What a pause is about: this job; the token, which nothing is sent with meanwhile; or the account, which refuses jobs, so
+ * that none is sent in the background, while a caller who waits gets the refusal itself.
+ */
+export type ParkScope = 'job' | 'token' | 'account';
+
 /** What follows for a row from the call that was made for it. */
 export type Decision =
   | { kind: 'bind'; created: CreatedJob }
   | { kind: 'finish'; image: EnhancedImage }
   /** Nothing was done at TensorPix: the row waits and is sent again. */
-  | { kind: 'park'; reason: StatusReason; retryInMs: number; rests: boolean }
+  | { kind: 'park'; reason: StatusReason; retryInMs: number; scope: ParkScope }
   /** TensorPix may have acted: the row is not sent again before somebody has looked. */
   | { kind: 'unconfirm'; statusReason: StatusReason; cause: string; timedOut: boolean }
   | { kind: 'fail'; error: JobError };
@@ -59,7 +65,7 @@ export function decide(
         : { kind: 'bind', created: outcome.value };
     case 'not_sent':
       if (strict) return fail('upstream_unreachable', 'TensorPix could not be reached.');
-      return park('upstream_unavailable', retryMs(job, null, random));
+      return park('upstream_unavailable', retryMs(job, outcome.retryAfterMs ?? null, random));
     case 'refused':
       return decideRefusal(job, outcome.refusal, strict, random);
     case 'unknown':
@@ -81,11 +87,16 @@ export function decide(
 function decideRefusal(job: JobRecord, refusal: Refusal, strict: boolean, random?: () => number): Decision {
   if (refusal.reason === 'rate_limited' && !strict) {
     const retryInMs = retryMs(job, refusal.retryAfterMs, random);
-    return { kind: 'park', reason: 'rate_limited', retryInMs, rests: true };
+    return { kind: 'park', reason: 'rate_limited', retryInMs, scope: 'token' };
   }
   const accountReason = ACCOUNT_REASONS[refusal.reason];
   if (accountReason && job.parks)
-    return park(accountReason, backoffMs(job.attempt - 1, ACCOUNT_BASE_MS, ACCOUNT_CAP_MS, random));
+    return {
+      kind: 'park',
+      reason: accountReason,
+      retryInMs: backoffMs(job.attempt - 1, ACCOUNT_BASE_MS, ACCOUNT_CAP_MS, random),
+      scope: 'account',
+    };
   const code = FAILURE_CODES[refusal.reason] ?? 'upstream_error';
   const fields = refusal.status === 400 && { errors: refusal.errors, non_field_errors: refusal.nonFieldErrors };
   return { kind: 'fail', error: { code, detail: refusal.detail, ...fields } };
@@ -98,7 +109,7 @@ function retryMs(job: JobRecord, askedMs: number | null, random?: () => number):
 }
 
 function park(reason: StatusReason, retryInMs: number): Decision {
-  return { kind: 'park', reason, retryInMs, rests: false };
+  return { kind: 'park', reason, retryInMs, scope: 'job' };
 }
 
 function unconfirm(cause: UnknownReason): Decision {

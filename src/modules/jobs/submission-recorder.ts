@@ -5,7 +5,8 @@ import { Metrics } from '../../common/metrics.js';
 import { isUniqueViolation } from '../../common/prisma/database-errors.js';
 import { retryWhileAway } from '../../common/prisma/retry-while-away.js';
 import { JobChangesStore } from './job-changes.store.js';
-import type { JobChange } from './job-change.js';
+import type { KeyEffect } from './idempotency/idempotency.sql.js';
+import { withKey, type JobChange } from './job-change.js';
 import type { JobRecord } from './job-record.js';
 import { JobsStore, type JobWithTime } from './jobs.store.js';
 import { settle, settleLate } from './submission-change.js';
@@ -18,10 +19,17 @@ const PATIENCE_MS = 30_000;
 /** TensorPix gave an id that another row of the account owns: what it did for this row is not known then. */
 const ID_OWNED: Decision = {
   kind: 'unconfirm',
-  statusReason: 'outcome_unknown',
+  statusReason: 'upstream_unavailable',
   cause: 'id_owned_by_another_job',
   timedOut: false,
 };
+
+export interface Told {
+  /** the caller is given this outcome, so that a refusal fires no webhook */
+  answered: boolean;
+  /** what this outcome does to the key with which the caller asked */
+  keyEffect: (after: JobRecord, decision: Decision) => KeyEffect | null;
+}
 
 /**
  * Writes what a call came to. A decision needs the claim under which the call was made; a fact, such as TensorPix's id,
@@ -37,19 +45,20 @@ export class SubmissionRecorder {
   ) {}
 
   /**
-   * @param answered the caller is given this outcome, so that a refusal fires no webhook
+   * @param told what the caller gets of it
    * @returns the row as it is then
    */
-  async record(claimed: JobWithTime, outcome: Decision, answered: boolean, lease: Lease): Promise<JobRecord> {
+  async record(claimed: JobWithTime, outcome: Decision, lease: Lease, told: Told): Promise<JobRecord> {
     const { tenantId, id } = claimed.job;
     let current: JobWithTime | null = claimed;
     let decision = outcome;
     for (let tries = 0; tries < TRIES && current; tries += 1) {
       const { job, time } = current;
       const holds = job.leaseToken === lease.token;
-      const change = holds ? settle(job, decision, time.now(), answered) : settleLate(job, decision, time.now());
+      const settled = holds ? settle(job, decision, time.now(), told.answered) : settleLate(job, decision, time.now());
       if (!holds) this.metrics.lostLeases.inc({ loop: 'submission' });
-      if (!change) return job;
+      if (!settled) return job;
+      const change = withKey(settled, told.keyEffect(settled.after, decision));
       try {
         const fence = holds ? { sendLease: lease.token } : {};
         if (await retryWhileAway(PATIENCE_MS, () => this.changes.apply(change, fence))) return this.noted(change);

@@ -7,6 +7,8 @@ import type { DatabaseTime } from '../../common/time/database-time.js';
 import { TenantTokens, type OpenToken } from '../tenants/tenant-tokens.js';
 import type { CallOutcome } from '../tensorpix/call-outcome.js';
 import { TensorpixClient } from '../tensorpix/tensorpix.client.js';
+import type { KeyEffect } from './idempotency/idempotency.sql.js';
+import { withKey } from './job-change.js';
 import type { JobRecord } from './job-record.js';
 import type { JobWithTime } from './jobs.store.js';
 import { unsent } from './submission-change.js';
@@ -24,6 +26,8 @@ export interface Caller {
   strict: boolean;
   /** Claims the answer: true when the caller still waits and will be given this outcome. */
   takeAnswer: () => boolean;
+  /** What this outcome does to the key with which the caller asked; null when there is none. */
+  keyEffect: (submitted: Submitted) => KeyEffect | null;
 }
 
 /** What a submission came to. */
@@ -33,7 +37,7 @@ export interface Submitted {
   retryAfterMs: number | null;
 }
 
-const NOBODY: Caller = { strict: false, takeAnswer: () => false };
+const NOBODY: Caller = { strict: false, takeAnswer: () => false, keyEffect: () => null };
 
 /** Sends one claimed job to TensorPix and writes down what came of it: the second transaction of a create. */
 @Injectable()
@@ -79,16 +83,18 @@ export class SubmissionService {
     lease: Lease,
     caller: Caller,
   ): Promise<Submitted> {
-    if (!lease.covers(this.config.tensorpixTimeoutMs + SETTLE_MS)) return this.giveUp({ job, time }, lease);
+    if (!lease.covers(this.config.tensorpixTimeoutMs + SETTLE_MS)) return this.giveUp({ job, time }, lease, caller);
     const outcome = await this.call(job, token.token);
     const decision = decide(job, outcome, caller.strict);
-    const answered = caller.takeAnswer();
-    const written = await this.recorder.record({ job, time }, decision, answered, lease);
+    const retryAfterMs = outcome.kind === 'refused' ? outcome.refusal.retryAfterMs : null;
+    const written = await this.recorder.record({ job, time }, decision, lease, {
+      answered: caller.takeAnswer(),
+      keyEffect: (after, taken) => caller.keyEffect({ job: after, decision: taken, retryAfterMs }),
+    });
     // The outcome is committed: a note that fails must not hide it from the caller.
     await this.noteAboutTenant(job, token, outcome, decision).catch((error: unknown) =>
       this.logger.error({ err: error, tenant_id: job.tenantId }, 'a note about a tenant could not be written'),
     );
-    const retryAfterMs = outcome.kind === 'refused' ? outcome.refusal.retryAfterMs : null;
     return { job: written, decision, retryAfterMs };
   }
 
@@ -99,9 +105,12 @@ export class SubmissionService {
   }
 
   /** The claim is too old for a call: the row goes back unsent, and waits anew or, under strict handling, fails. */
-  private async giveUp(claimed: JobWithTime, lease: Lease): Promise<Submitted> {
+  private async giveUp(claimed: JobWithTime, lease: Lease, caller: Caller): Promise<Submitted> {
     this.metrics.lostLeases.inc({ loop: 'submission' });
-    const job = await this.recorder.putBack(claimed, lease, unsent);
+    const job = await this.recorder.putBack(claimed, lease, (row, now) => {
+      const change = unsent(row, now);
+      return withKey(change, caller.keyEffect({ job: change.after, decision: null, retryAfterMs: null }));
+    });
     return { job, decision: null, retryAfterMs: null };
   }
 
@@ -115,6 +124,8 @@ export class SubmissionService {
     if (outcome.kind === 'refused' && outcome.refusal.reason === 'token_rejected') {
       await this.tokens.noteRejected(tenantId, token);
     }
-    if (decision.kind === 'park' && decision.rests) await this.pace.rest(tenantId, decision.retryInMs, decision.reason);
+    if (decision.kind !== 'park') return;
+    if (decision.scope === 'token') await this.pace.rest(tenantId, decision.retryInMs);
+    if (decision.scope === 'account') await this.pace.hold(tenantId, decision.retryInMs, decision.reason);
   }
 }

@@ -10,6 +10,7 @@ import { TensorpixClient } from '../tensorpix/tensorpix.client.js';
 import { JobChangesStore, type ActiveJob } from './job-changes.store.js';
 import { observe, observeMissing, type Observed } from './job-observation.js';
 import type { JobRecord } from './job-record.js';
+import { SightingsStore } from './reconciliation/sightings.store.js';
 
 /** Why a look ended before it had seen everything. */
 export type LookTrouble =
@@ -37,6 +38,7 @@ const SINGLE_FAILURES_A_LOOK = 3;
 /** The claim under which a look writes, and the token it asks with. */
 export interface LookContext {
   tenantId: string;
+  accountId: string;
   token: string;
   lease: Lease;
   callTimeoutMs: number;
@@ -57,6 +59,7 @@ export class TenantLook {
   constructor(
     private readonly tensorpix: TensorpixClient,
     private readonly changes: JobChangesStore,
+    private readonly sightings: SightingsStore,
     private readonly metrics: Metrics,
     private readonly logger: Logger,
     private readonly draining: Draining,
@@ -96,14 +99,18 @@ export class TenantLook {
     let offset = 0;
     for (let pages = 0; pages < PAGES_A_LOOK && unseen.size > 0; pages += 1) {
       const outcome = await this.ask(context, () => this.tensorpix.listJobs(context.token, PAGE_SIZE, offset));
-      const { jobs, hasNext } = this.valueOf(outcome);
+      const { items, entries, hasNext } = this.valueOf(outcome);
       await this.apply(
         context,
-        jobs.filter(({ id }) => unseen.has(id)),
+        items.filter(({ id }) => unseen.has(id)),
       );
-      note(jobs);
-      offset += jobs.length;
-      if (!hasNext || jobs.length === 0) return;
+      note(items);
+      await this.sightings.note(
+        context.accountId,
+        items.map(({ id }) => id),
+      );
+      offset += entries;
+      if (!hasNext || entries === 0) return;
     }
   }
 

@@ -2,10 +2,12 @@ import { Injectable } from '@nestjs/common';
 import type { Lease } from '../../common/loops/lease.js';
 import { DUE_NOW } from '../../common/prisma/due-now.sql.js';
 import { PrismaService } from '../../common/prisma/prisma.service.js';
+import type { StatusReason } from './job-state.js';
 
 /** A tenant whose jobs have to be looked at. */
 export interface ClaimedTenant {
   tenantId: string;
+  accountId: string;
   tokenCiphertext: string | null;
   /** looks that failed in a row */
   failures: number;
@@ -17,10 +19,18 @@ export class TenantPaceStore {
   constructor(private readonly prisma: PrismaService) {}
 
   /** Nothing is sent with this tenant's token before the time has passed, on any replica. It never shortens a rest. */
-  async rest(tenantId: string, restMs: number, reason: string): Promise<void> {
+  async rest(tenantId: string, restMs: number): Promise<void> {
     await this.prisma.$executeRaw`
       update tenant_paces
-         set rest_until = greatest(rest_until, now() + ${restMs}::float8 * interval '1 millisecond'), rest_reason = ${reason}
+         set rest_until = greatest(rest_until, now() + ${restMs}::float8 * interval '1 millisecond')
+       where tenant_id = ${tenantId}::uuid`;
+  }
+
+  /** The account refuses jobs: nothing of this tenant is sent in the background before the time has passed. */
+  async hold(tenantId: string, holdMs: number, reason: StatusReason): Promise<void> {
+    await this.prisma.$executeRaw`
+      update tenant_paces
+         set hold_until = now() + ${holdMs}::float8 * interval '1 millisecond', hold_reason = ${reason}::text
        where tenant_id = ${tenantId}::uuid`;
   }
 
@@ -33,7 +43,7 @@ export class TenantPaceStore {
            and (p.poll_lease_expires_at is null or p.poll_lease_expires_at < now())
            and (p.rest_until is null or p.rest_until <= now())
          order by p.poll_due_at
-         limit ${limit}
+         limit ${limit}::int
            for update of p skip locked
       )
       update tenant_paces p
@@ -41,7 +51,7 @@ export class TenantPaceStore {
              poll_lease_expires_at = now() + ${lease.durationMs}::float8 * interval '1 millisecond'
         from due, tenants t
        where p.tenant_id = due.tenant_id and t.id = p.tenant_id
-      returning p.tenant_id as "tenantId", t.token_ciphertext as "tokenCiphertext", p.poll_failures as failures`;
+      returning p.tenant_id as "tenantId", t.account_id as "accountId", t.token_ciphertext as "tokenCiphertext", p.poll_failures as failures`;
   }
 
   /**

@@ -25,6 +25,11 @@ export class TenantTokens {
     private readonly logger: Logger,
   ) {}
 
+  /** Null when there is no such tenant, or it has been deleted. */
+  ciphertextOf(tenantId: string): Promise<string | null> {
+    return this.tenants.findTokenCiphertext(tenantId);
+  }
+
   /** @throws DecryptionError when no configured key opens it */
   open(tenantId: string, ciphertext: string): OpenToken {
     return { token: this.keyring.decrypt(ciphertext, tokenPlace(tenantId)), ciphertext };

@@ -84,6 +84,14 @@ export class TenantsStore {
     return row && toRecord(row);
   }
 
+  async findTokenCiphertext(id: string): Promise<string | null> {
+    const row = await this.prisma.tenant.findFirst({
+      where: { id, deletedAt: null },
+      select: { tokenCiphertext: true },
+    });
+    return row?.tokenCiphertext ?? null;
+  }
+
   /** Newest first. */
   async findPage(limit: number, after: PagePosition | undefined): Promise<TenantRecord[]> {
     const rows = await this.prisma.tenant.findMany({
@@ -113,7 +121,7 @@ export class TenantsStore {
       ...(status !== undefined && { status }),
       ...limits,
       ...(callbackAllowedHosts !== undefined && { callbackAllowedHosts }),
-      ...(token && { ...tokenData(token), pace: { update: { restUntil: null, restReason: null } } }),
+      ...(token && { ...tokenData(token), pace: { update: { restUntil: null, holdUntil: null, holdReason: null } } }),
       updatedAt: new Date(),
     };
     return this.prisma.$transaction(async (tx) => {
@@ -125,7 +133,8 @@ export class TenantsStore {
       if (token) {
         await tx.$executeRaw`
           update jobs set due_at = date_trunc('milliseconds', now())
-           where tenant_id = ${id}::uuid and status = 'submitting' and due_at > now() and status_reason = 'token_rejected'`;
+           where tenant_id = ${id}::uuid and status = 'submitting' and due_at > now()
+             and status_reason in ('token_rejected', 'insufficient_credits', 'storage_full')`;
       }
       return toRecord(await tx.tenant.update({ where: { id }, data, select: SHOWN }));
     });
@@ -139,12 +148,12 @@ export class TenantsStore {
     });
   }
 
-  /** The jobs of a tenant that have not ended: how many, and the newest that TensorPix knows. */
+  /** The jobs of a tenant that have not ended: how many, and one by which TensorPix shows whose account it is. */
   async findUnderWay(
     tenantId: string,
   ): Promise<{ count: number; tensorpixId: number | null; outcomeUnknown: boolean }> {
     const where = { tenantId, status: { in: UNDER_WAY } };
-    const [count, known, unconfirmed] = await Promise.all([
+    const [count, known, unconfirmed, newest] = await Promise.all([
       this.prisma.job.count({ where }),
       this.prisma.job.findFirst({
         where: { ...where, tensorpixId: { not: null } },
@@ -154,10 +163,17 @@ export class TenantsStore {
       this.prisma.job.count({
         where: { ...where, OR: [{ status: 'unconfirmed' }, { leaseToken: { not: null } }], tensorpixId: null },
       }),
+      this.prisma.job.findFirst({
+        where: { tenantId, account: { tenants: { some: { id: tenantId } } }, tensorpixId: { not: null } },
+        orderBy: { createdAt: 'desc' },
+        select: { tensorpixId: true },
+      }),
     ]);
+    // A job that has ended shows the account as well, when nothing else of it is known there.
+    const shown = known ?? (unconfirmed > 0 ? newest : null);
     return {
       count,
-      tensorpixId: known?.tensorpixId ? Number(known.tensorpixId) : null,
+      tensorpixId: shown?.tensorpixId ? Number(shown.tensorpixId) : null,
       outcomeUnknown: unconfirmed > 0,
     };
   }

@@ -46,10 +46,44 @@ export interface UpstreamJob {
   output: UpstreamVideo | null;
 }
 
-export interface UpstreamJobPage {
-  count: number;
+/** What a job shows of the request that made it: less than was sent. Null or absent: not shown. */
+export interface ShownRequest {
+  externalUrl: string | null;
+  /** id of the input video, in the list of uploads */
+  inputVideoId: number | null;
+  modelIds: number[] | null;
+  /** Of the other fields those that have the names of the request's. */
+  fields: Record<string, unknown>;
+}
+
+/** A job with what tells whose it could be. */
+export interface ShownJob extends UpstreamJob {
+  /** by TensorPix's clock */
+  started: Date | null;
+  shown: ShownRequest;
+}
+
+/** A page of a list. `entries` counts all of its entries, `items` has the readable ones. */
+export interface UpstreamPage<T> {
+  /** null when TensorPix gave none */
+  count: number | null;
   hasNext: boolean;
-  jobs: UpstreamJob[];
+  entries: number;
+  items: T[];
+}
+
+/** An input video as the list of uploads has it. */
+export interface InputVideo {
+  id: number;
+  externalUrl: string | null;
+  created: Date | null;
+}
+
+/** An enhanced video as the list of results has it. */
+export interface EnhancedVideo {
+  id: number;
+  jobId: number | null;
+  created: Date | null;
 }
 
 export interface CreatedJob {
@@ -84,11 +118,73 @@ export function readJob(json: unknown): UpstreamJob | null {
   };
 }
 
-export function readJobPage(json: unknown): UpstreamJobPage | null {
+const SHOWN_FIELDS = [
+  'preview',
+  'grain',
+  'codec',
+  'output_resolution',
+  'comparison',
+  'stabilization_smoothing',
+] as const;
+
+export function readShownJob(json: unknown): ShownJob | null {
+  const job = readJob(json);
+  if (job === null) return null;
+  const shown = record(json);
+  const video = record(shown.input_video);
+  const fields = Object.fromEntries(SHOWN_FIELDS.map((name) => [name, shown[name] ?? null]));
+  const request = {
+    externalUrl: readText(video.external_url),
+    inputVideoId: isId(video.id) ? video.id : null,
+    modelIds: readModelIds(shown.ml_models),
+    fields,
+  };
+  return { ...job, started: readDate(shown.started), shown: request };
+}
+
+export function readJobPage(json: unknown): UpstreamPage<ShownJob> | null {
+  return readPage(json, readShownJob);
+}
+
+export function readInputVideoPage(json: unknown): UpstreamPage<InputVideo> | null {
+  return readPage(json, (entry) => {
+    const { id, external_url, created_at } = record(entry);
+    return isId(id) ? { id, externalUrl: readText(external_url), created: readDate(created_at) } : null;
+  });
+}
+
+export function readEnhancedVideoPage(json: unknown): UpstreamPage<EnhancedVideo> | null {
+  return readPage(json, (entry) => {
+    const { id, job_id, created_at } = record(entry);
+    return isId(id) ? { id, jobId: isId(job_id) ? job_id : null, created: readDate(created_at) } : null;
+  });
+}
+
+function readPage<T>(json: unknown, read: (entry: unknown) => T | null): UpstreamPage<T> | null {
   const { count, next, results } = record(json);
   if (!Array.isArray(results)) return null;
-  const jobs = results.map(readJob).filter((job) => job !== null);
-  return { count: typeof count === 'number' ? count : jobs.length, hasNext: typeof next === 'string', jobs };
+  return {
+    count: typeof count === 'number' && Number.isSafeInteger(count) ? count : null,
+    hasNext: typeof next === 'string',
+    entries: results.length,
+    items: results.map(read).filter((item) => item !== null),
+  };
+}
+
+/** Models come as objects with an id, or as ids. Null when one cannot be read: then nothing is known of the set. */
+function readModelIds(value: unknown): number[] | null {
+  if (!Array.isArray(value)) return null;
+  const ids = value.map((model: unknown) => (typeof model === 'number' ? model : record(model).id));
+  return ids.every((id) => typeof id === 'number') ? ids : null;
+}
+
+function readText(value: unknown): string | null {
+  return typeof value === 'string' && value !== '' ? value : null;
+}
+
+function readDate(value: unknown): Date | null {
+  const ms = typeof value === 'string' ? Date.parse(value) : Number.NaN;
+  return Number.isNaN(ms) ? null : new Date(ms);
 }
 
 export function readEnhancedImage(json: unknown): EnhancedImage | null {

@@ -32,15 +32,17 @@ export type UnknownReason = 'timeout' | 'connection_lost' | 'server_error' | 'un
  * `ok` and `refused` are facts, `not_sent` may be repeated, `unknown` may have had its effect.
  */
 export type CallOutcome<T> =
-  | { kind: 'ok'; value: T }
+  /** `date`: TensorPix's clock when it answered, to the second */
+  | { kind: 'ok'; value: T; date?: Date }
   | { kind: 'refused'; refusal: Refusal }
-  | { kind: 'not_sent'; reason: 'timeout' | 'unreachable' }
+  | { kind: 'not_sent'; reason: 'timeout' | 'unreachable' | 'circuit_open'; retryAfterMs?: number }
   | { kind: 'unknown'; reason: UnknownReason; status: number | null; retryAfterMs: number | null };
 
 /** An answer as it came over the wire. */
 export interface WireAnswer {
   status: number;
   retryAfter: string | undefined;
+  date?: string | undefined;
   body: string;
 }
 
@@ -86,7 +88,8 @@ export function classifyAnswer<T>(answer: WireAnswer, parse: (json: unknown) => 
   const json = parseJson(answer.body);
   if (answer.status >= 200 && answer.status < 300) {
     const value = answer.status === 204 ? parse(null) : parse(json);
-    if (value !== null) return { kind: 'ok', value };
+    const dateMs = Date.parse(answer.date ?? '');
+    if (value !== null) return { kind: 'ok', value, ...(!Number.isNaN(dateMs) && { date: new Date(dateMs) }) };
     return unknown('unusable_answer', answer);
   }
   if (answer.status < 400 || answer.status >= 500) {

@@ -7,15 +7,20 @@ import {
   readBalance,
   readCreatedJob,
   readEnhancedImage,
-  readJob,
+  readEnhancedVideoPage,
+  readInputVideoPage,
   readJobPage,
+  readShownJob,
   type CreatedJob,
   type EnhancedImage,
-  type UpstreamJob,
-  type UpstreamJobPage,
+  type EnhancedVideo,
+  type InputVideo,
+  type ShownJob,
+  type UpstreamPage,
 } from './answers.js';
 import { safeAnswerText } from './answer-text.js';
 import { classifyAnswer, classifyFailure, type CallOutcome } from './call-outcome.js';
+import { CircuitBreaker, healthOf, type Health } from './circuit-breaker.js';
 import { poolAdapter, TransportError } from './pool.adapter.js';
 
 /** Calls take seconds, so that many are under way at once. Beyond this they wait, within their wall clock. */
@@ -40,6 +45,7 @@ interface Call<T> {
 export class TensorpixClient implements OnModuleDestroy {
   private readonly pool: Pool;
   private readonly http: AxiosInstance;
+  private readonly breaker = new CircuitBreaker();
 
   constructor(
     @Inject(CONFIG) config: Config,
@@ -87,7 +93,7 @@ export class TensorpixClient implements OnModuleDestroy {
   }
 
   /** `GET /api/jobs/`: one page, `limit` and `offset` in jobs. */
-  listJobs(token: string, limit: number, offset: number): Promise<CallOutcome<UpstreamJobPage>> {
+  listJobs(token: string, limit: number, offset: number): Promise<CallOutcome<UpstreamPage<ShownJob>>> {
     return this.call({
       operation: 'list_jobs',
       method: 'GET',
@@ -98,19 +104,31 @@ export class TensorpixClient implements OnModuleDestroy {
   }
 
   /** `GET /api/jobs/{id}/` */
-  getJob(token: string, id: number): Promise<CallOutcome<UpstreamJob>> {
-    return this.call({ operation: 'get_job', method: 'GET', path: `/api/jobs/${id}/`, token, parse: readJob });
+  getJob(token: string, id: number): Promise<CallOutcome<ShownJob>> {
+    return this.call({ operation: 'get_job', method: 'GET', path: `/api/jobs/${id}/`, token, parse: readShownJob });
   }
 
   /** `GET /api/jobs/history/{id}/`: where an ended job may have gone; its status is a word there. */
-  getHistoryJob(token: string, id: number): Promise<CallOutcome<UpstreamJob>> {
+  getHistoryJob(token: string, id: number): Promise<CallOutcome<ShownJob>> {
     return this.call({
       operation: 'get_history_job',
       method: 'GET',
       path: `/api/jobs/history/${id}/`,
       token,
-      parse: readJob,
+      parse: readShownJob,
     });
+  }
+
+  /** `GET /api/videos/`: one page of the input videos, those that were given by URL included. */
+  listInputVideos(token: string, limit: number, offset: number): Promise<CallOutcome<UpstreamPage<InputVideo>>> {
+    const path = `/api/videos/?limit=${limit}&offset=${offset}`;
+    return this.call({ operation: 'list_videos', method: 'GET', path, token, parse: readInputVideoPage });
+  }
+
+  /** `GET /api/restored-videos/`: one page of the results. */
+  listEnhancedVideos(token: string, limit: number, offset: number): Promise<CallOutcome<UpstreamPage<EnhancedVideo>>> {
+    const path = `/api/restored-videos/?limit=${limit}&offset=${offset}`;
+    return this.call({ operation: 'list_results', method: 'GET', path, token, parse: readEnhancedVideoPage });
   }
 
   /** `DELETE /api/jobs/{id}/`: cancels. */
@@ -134,14 +152,24 @@ export class TensorpixClient implements OnModuleDestroy {
   }
 
   private async call<T>(call: Call<T>): Promise<CallOutcome<T>> {
+    const pass = this.breaker.enter();
+    if (!pass) return { kind: 'not_sent', reason: 'circuit_open', retryAfterMs: this.breaker.waitMs };
     const startMs = performance.now();
-    const outcome = await this.exchange(call);
+    let health: Health = 'unclear';
+    try {
+      const outcome = await this.exchange(call);
+      health = healthOf(outcome);
+      this.note(call.operation, outcome, (performance.now() - startMs) / 1000);
+      return outcome;
+    } finally {
+      this.breaker.leave(pass, health);
+      this.metrics.circuitOpen.set(this.breaker.isOpen ? 1 : 0);
+    }
+  }
+
+  private note(operation: string, outcome: CallOutcome<unknown>, seconds: number): void {
     const label = outcome.kind === 'refused' ? outcome.refusal.reason : outcome.kind;
-    this.metrics.upstreamCalls.observe(
-      { operation: call.operation, outcome: label },
-      (performance.now() - startMs) / 1000,
-    );
-    return outcome;
+    this.metrics.upstreamCalls.observe({ operation, outcome: label }, seconds);
   }
 
   private async exchange<T>({ method, path, token, body, parse }: Call<T>): Promise<CallOutcome<T>> {
@@ -153,11 +181,13 @@ export class TensorpixClient implements OnModuleDestroy {
         ...(body !== undefined && { data: JSON.stringify(body) }),
       });
       const retryAfter: unknown = response.headers['retry-after'];
+      const date: unknown = response.headers.date;
       return classifyAnswer(
         {
           status: response.status,
           body: safeAnswerText(response.data, token),
           retryAfter: typeof retryAfter === 'string' ? retryAfter : undefined,
+          date: typeof date === 'string' ? date : undefined,
         },
         parse,
       );

@@ -99,7 +99,7 @@ describe('what follows from a call', () => {
       kind: 'park',
       reason: 'rate_limited',
       retryInMs: 7_000,
-      rests: true,
+      scope: 'token',
     });
     expect(phrase(decide(VIDEO, refused('rate_limited', 429, 7_000), true))).toBe('fail rate_limited');
   });
@@ -157,7 +157,7 @@ describe('what follows from a call', () => {
 describe('the change that follows', () => {
   const decisions: Decision[] = [
     { kind: 'bind', created: { id: 5, status: 'queued', costCredits: null } },
-    { kind: 'park', reason: 'rate_limited', retryInMs: 5, rests: true },
+    { kind: 'park', reason: 'rate_limited', retryInMs: 5, scope: 'token' },
     { kind: 'unconfirm', statusReason: 'upstream_unavailable', cause: 'timeout', timedOut: true },
     { kind: 'fail', error: { code: 'x', detail: 'y' } },
   ];
@@ -177,7 +177,7 @@ describe('the change that follows', () => {
   it('should cancel instead of parking when a cancel was asked for meanwhile', () => {
     const wanted = { ...VIDEO, cancelRequestedAt: at(0) };
     expect(
-      settle(wanted, { kind: 'park', reason: 'rate_limited', retryInMs: 5, rests: true }, at(1), false).after.status,
+      settle(wanted, { kind: 'park', reason: 'rate_limited', retryInMs: 5, scope: 'token' }, at(1), false).after.status,
     ).toBe('canceled');
   });
 
@@ -200,7 +200,7 @@ describe('the change that follows', () => {
   });
 
   it('should keep the numbers going over several changes (invariant 6)', () => {
-    const parked = settle(VIDEO, { kind: 'park', reason: 'rate_limited', retryInMs: 5, rests: true }, at(1), false);
+    const parked = settle(VIDEO, { kind: 'park', reason: 'rate_limited', retryInMs: 5, scope: 'token' }, at(1), false);
     const failed = changeJob(parked.after, { status: 'failed' }, at(2));
     expect([...parked.events, ...failed.events].map(({ sequence }) => sequence)).toEqual([3, 4]);
   });

@@ -127,10 +127,10 @@ describe("TensorPix's answers", () => {
       next: 'https://x.example/?offset=3',
       results: [{ id: 1 }, 'x', { id: 'a' }, null],
     });
-    expect(page).toMatchObject({ count: 3, hasNext: true });
-    expect(page?.jobs.map(({ id }) => id)).toEqual([1]);
+    expect(page).toMatchObject({ count: 3, hasNext: true, entries: 4 });
+    expect(page?.items.map(({ id }) => id)).toEqual([1]);
     expect(readJobPage({ count: 3 })).toBeNull();
-    expect(readJobPage({ results: [] })).toEqual({ count: 0, hasNext: false, jobs: [] });
+    expect(readJobPage({ results: [] })).toEqual({ count: null, hasNext: false, entries: 0, items: [] });
   });
 
   it('should want an id and a URL of an image', () => {

@@ -1,0 +1,53 @@
+import { Problem } from '../../common/errors/problem.js';
+import type { KeyEffect } from './idempotency/idempotency.sql.js';
+import type { CallbackState, JobRecord } from './job-record.js';
+import { jobPath, jobView, type JobView } from './job-resource.js';
+import { submissionProblem } from './submission-problem.js';
+import type { Submitted } from './submission.service.js';
+
+/** The answer of a create: 201 when TensorPix has it, 202 when the gateway goes on by itself. */
+export interface Created {
+  status: number;
+  location: string;
+  /** the job, or the exact text of an answer that was stored */
+  body: JobView | string;
+  /** set when an idempotency key gives an answer again */
+  replayed: boolean;
+}
+
+/** @returns the answer of a create whose call has come to an end */
+export function answerOf({ job, decision, retryAfterMs }: Submitted, strict: boolean): Created | Problem {
+  const timedOut = decision?.kind === 'unconfirm' && decision.timedOut;
+  if (job.status === 'failed' || (strict && job.status === 'unconfirmed'))
+    return submissionProblem(job, { timedOut, retryAfterMs });
+  return accepted(job);
+}
+
+/** The answer that a row gives as it is now. */
+export function accepted(job: JobRecord, callback: CallbackState = undeliveredYet(job)): Created {
+  const there = job.tensorpixId !== null || job.status === 'finished';
+  return { status: there ? 201 : 202, location: jobPath(job), body: jobView(job, callback), replayed: false };
+}
+
+/**
+ * What an answer does to the key that asked for it (contract, section 4): 201 and TensorPix's 400 about the request are given
+ * again; a 202 and an unknown outcome answer with what becomes of the row; what was about the account or the load frees it.
+ */
+export function keyEffectOf(submitted: Submitted, strict: boolean, requestId: string): KeyEffect {
+  const { job } = submitted;
+  const answer = answerOf(submitted, strict);
+  if (!(answer instanceof Problem)) {
+    return answer.status === 201
+      ? { kind: 'answer', status: 201, body: JSON.stringify(answer.body) }
+      : { kind: 'open' };
+  }
+  if (job.status === 'unconfirmed') return { kind: 'open' };
+  // A paid image of unknown outcome stays what it is: a new key is a new charge, and must be a new decision.
+  if (answer.code === 'validation_failed' || job.error?.code === 'outcome_unknown')
+    return { kind: 'answer', status: answer.status, body: JSON.stringify(answer.toBody(requestId)) };
+  return { kind: 'free' };
+}
+
+function undeliveredYet({ callbackUrl }: JobRecord): CallbackState {
+  return { state: callbackUrl === null ? 'none' : 'pending', attempts: 0, last_error: null };
+}

@@ -1,0 +1,96 @@
+import { Injectable } from '@nestjs/common';
+import { Problem } from '../../common/errors/problem.js';
+import { Logger } from '../../common/logging/logger.js';
+import { isUniqueViolation } from '../../common/prisma/database-errors.js';
+import { TenantTokens } from '../tenants/tenant-tokens.js';
+import { TensorpixClient } from '../tensorpix/tensorpix.client.js';
+import { JobChangesStore } from './job-changes.store.js';
+import { changeJob, type JobChange } from './job-change.js';
+import type { ResolveJobDto } from './job-resolution.dto.js';
+import { jobPath, jobView, type JobView } from './job-resource.js';
+import { JobsStore, type JobWithTime } from './jobs.store.js';
+import { JobsSubmitter } from './jobs.submitter.js';
+import { bind, resubmit } from './reconciliation/verdict-change.js';
+
+interface UpstreamIdentity {
+  id: number;
+  costCredits: string | null;
+}
+
+/** A person decides what became of a job of unknown outcome (contract, section 4). */
+@Injectable()
+export class JobResolutionService {
+  constructor(
+    private readonly jobs: JobsStore,
+    private readonly changes: JobChangesStore,
+    private readonly tensorpix: TensorpixClient,
+    private readonly tokens: TenantTokens,
+    private readonly submitter: JobsSubmitter,
+    private readonly logger: Logger,
+  ) {}
+
+  /** @throws Problem 400 (`tensorpix_id`), 404, 409 when the job is not unconfirmed, or another job owns the id */
+  async resolve(tenantId: string, jobId: string, { decision, tensorpix_id }: ResolveJobDto): Promise<JobView> {
+    if ((decision === 'adopt') !== (tensorpix_id !== undefined && tensorpix_id !== null))
+      throw Problem.invalid({ tensorpix_id: [decision === 'adopt' ? 'is required' : 'is allowed with "adopt" only'] });
+    const found = await this.mustBeUnknown(tenantId, jobId);
+    const identity = tensorpix_id ? await this.identify(tenantId, tensorpix_id) : null;
+    const change = changeOf(found, decision, identity);
+    if (!(await this.write(change))) throw new Problem('invalid_state', 'The job has just changed; read it again.');
+    this.logger.warn({ tenant_id: tenantId, job_id: jobId, decision, tensorpix_id }, 'a person resolved a job');
+    if (decision === 'resubmit') this.submitter.kick();
+    const resolved = await this.jobs.find(tenantId, found.job.kind, jobId);
+    if (!resolved) throw Problem.notFound('The job');
+    return jobView(resolved.job, resolved.callback);
+  }
+
+  private async mustBeUnknown(tenantId: string, jobId: string): Promise<JobWithTime> {
+    const found = await this.jobs.findRecord(tenantId, jobId);
+    if (!found) throw Problem.notFound('The job');
+    const { job } = found;
+    if (job.status === 'unconfirmed') return found;
+    throw new Problem('invalid_state', `Only an unconfirmed job can be resolved; this one is ${job.status}.`, {
+      job: { id: job.id, path: jobPath(job) },
+    });
+  }
+
+  /** The tenant's own token must see the job: an id of another account would be somebody else's video. */
+  private async identify(tenantId: string, tensorpixId: number): Promise<UpstreamIdentity> {
+    const ciphertext = await this.tokens.ciphertextOf(tenantId);
+    if (ciphertext === null) throw new Problem('invalid_state', 'The tenant has no token to look with.');
+    const { token } = this.tokens.open(tenantId, ciphertext);
+    let look = await this.tensorpix.getJob(token, tensorpixId);
+    if (look.kind === 'refused' && look.refusal.reason === 'not_found')
+      look = await this.tensorpix.getHistoryJob(token, tensorpixId);
+    if (look.kind === 'ok' && look.value.id === tensorpixId) return look.value;
+    if (look.kind === 'refused' && look.refusal.reason === 'not_found')
+      throw Problem.invalid({ tensorpix_id: ['is not a job of this account'] });
+    throw new Problem('upstream_error', 'TensorPix could not show the job; try again.');
+  }
+
+  private async write(change: JobChange): Promise<boolean> {
+    try {
+      return await this.changes.apply(change);
+    } catch (error) {
+      if (!isUniqueViolation(error)) throw error;
+      throw new Problem('invalid_state', 'Another job owns this tensorpix_id.');
+    }
+  }
+}
+
+function changeOf(
+  { job, time }: JobWithTime,
+  decision: ResolveJobDto['decision'],
+  identity: UpstreamIdentity | null,
+): JobChange {
+  const now = time.now();
+  const steps = [{ name: 'resolved', data: { decision, ...(identity && { tensorpix_id: identity.id }) } }];
+  if (identity) return bind(job, identity, now, steps);
+  // Whoever asked for "nothing is repeated" is overruled by whoever asks for it now.
+  if (decision === 'resubmit') return resubmit(job, now, steps);
+  const error = {
+    code: 'outcome_unknown',
+    detail: 'Whether TensorPix made this job was not found out; it was given up.',
+  };
+  return changeJob(job, { status: 'failed', error }, now, { steps, data: { code: error.code } });
+}

@@ -1,0 +1,136 @@
+import { Injectable } from '@nestjs/common';
+import type { DatabaseTime } from '../../../common/time/database-time.js';
+import type { ShownJob } from '../../tensorpix/answers.js';
+import { TensorpixClient } from '../../tensorpix/tensorpix.client.js';
+import { AccountsStore } from './accounts.store.js';
+import { CLOCK_SLACK_MS, type UnknownCall, type UnownedJob } from './could-be-ours.js';
+import { judgedFromMs, type AccountLook, type Timing, type Trace } from './judgement.js';
+import { ListInterrupted, readWholeList, valueOf, type Listed, type PageCall } from './list-reader.js';
+import { normalizeUrl } from './observable-key.js';
+import { SightingsStore } from './sightings.store.js';
+
+export interface ObservationContext {
+  accountId: string;
+  token: string;
+  time: DatabaseTime;
+  timing: Timing;
+  /** asked before each call to TensorPix */
+  mayCall: () => Promise<boolean>;
+}
+
+/** Results whose job the list did not show, asked for by id in one look. */
+const SINGLE_CALLS_A_LOOK = 20;
+
+interface Searched {
+  complete: boolean;
+  /** jobs that only their results told of */
+  found: Listed<ShownJob>[];
+  traces: Trace[];
+}
+
+/** Looks at everything that TensorPix shows of an account, so that it can be judged whose a job is, or that it is not there. */
+@Injectable()
+export class AccountObserver {
+  constructor(
+    private readonly tensorpix: TensorpixClient,
+    private readonly accounts: AccountsStore,
+    private readonly sightings: SightingsStore,
+  ) {}
+
+  /** @throws ListInterrupted */
+  async look(context: ObservationContext, calls: UnknownCall[]): Promise<AccountLook> {
+    const { accountId, token, time, timing, mayCall } = context;
+    const begunAt = time.now();
+    const newest = await this.accounts.findNewestActive(accountId);
+    const list = await readWholeList((limit, offset) => this.tensorpix.listJobs(token, limit, offset), time, mayCall);
+    const matters = list.complete && calls.some((call) => judgedFromMs(call, timing) <= begunAt.getTime());
+    const beyond = matters ? await this.searchBeyond(context, calls, list.entries) : NOT_SEARCHED;
+    const jobs = [...list.entries, ...beyond.found];
+    const ids = jobs.map(({ item }) => item.id);
+    await this.sightings.note(accountId, ids);
+    const firstSeen = await this.sightings.findFirstSeen(accountId, ids);
+    // Read after the lists: what bound its id meanwhile is no candidate, and what was sent meanwhile is in flight.
+    const [owned, inFlight] = await Promise.all([
+      this.accounts.findOwned(accountId, ids),
+      this.accounts.findInFlight(accountId, [...new Set(calls.map(({ key }) => key))]),
+    ]);
+    return {
+      begunAt,
+      complete: list.complete,
+      searchedBeyond: beyond.complete,
+      holdsNewest: newest === null || list.entries.some(({ item }) => item.id === newest),
+      unowned: jobs
+        .filter(({ item }) => !owned.has(item.id))
+        .map((job) => unownedJob(job, firstSeen.get(job.item.id) ?? null)),
+      traces: beyond.traces,
+      inFlight,
+    };
+  }
+
+  /** An ended job may have left the list: its input video, or its result, has not. */
+  private async searchBeyond(
+    context: ObservationContext,
+    calls: UnknownCall[],
+    listed: Listed<ShownJob>[],
+  ): Promise<Searched> {
+    const { accountId, token } = context;
+    const sinceMs = Math.min(...calls.map(({ calledAt }) => calledAt.getTime())) - CLOCK_SLACK_MS;
+    const results = await this.readIfServed(context, (limit, offset) =>
+      this.tensorpix.listEnhancedVideos(token, limit, offset),
+    );
+    const known = new Set(listed.map(({ item }) => item.id));
+    const recent = results.entries.filter(
+      ({ item: { created }, clockOffsetMs }) => !isBefore(created, clockOffsetMs, sinceMs),
+    );
+    const unlisted = [...new Set(recent.map(({ item }) => item.jobId))].filter((id) => id !== null && !known.has(id));
+    const owned = await this.accounts.findOwned(accountId, unlisted as number[]);
+    const asked = (unlisted as number[]).filter((id) => !owned.has(id));
+    const found: Listed<ShownJob>[] = [];
+    for (const id of asked.slice(0, SINGLE_CALLS_A_LOOK)) found.push(...(await this.findOne(context, id)));
+    const videos = await this.readIfServed(context, (limit, offset) =>
+      this.tensorpix.listInputVideos(token, limit, offset),
+    );
+    const explained = new Set([...listed, ...found].map(({ item }) => item.shown.inputVideoId));
+    const traces = videos.entries
+      .filter(({ item }) => item.externalUrl !== null && !explained.has(item.id))
+      .map(({ item: { externalUrl, created }, clockOffsetMs }) => ({
+        url: normalizeUrl(externalUrl ?? ''),
+        createdAt: created && new Date(created.getTime() + clockOffsetMs),
+      }));
+    const complete = results.complete && videos.complete && asked.length <= SINGLE_CALLS_A_LOOK;
+    return { complete, found, traces };
+  }
+
+  /** A list that TensorPix does not serve hides nothing that could be found in it. */
+  private async readIfServed<T extends { id: number }>({ time, mayCall }: ObservationContext, page: PageCall<T>) {
+    try {
+      return await readWholeList(page, time, mayCall);
+    } catch (error) {
+      if (error instanceof ListInterrupted && error.trouble.kind === 'not_served')
+        return { entries: [], complete: true };
+      throw error;
+    }
+  }
+
+  private async findOne({ token, time, mayCall }: ObservationContext, id: number): Promise<Listed<ShownJob>[]> {
+    if (!(await mayCall())) throw new ListInterrupted({ kind: 'stopped' });
+    let outcome = await this.tensorpix.getJob(token, id);
+    if (outcome.kind === 'refused' && outcome.refusal.reason === 'not_found')
+      outcome = await this.tensorpix.getHistoryJob(token, id);
+    if (outcome.kind === 'refused' && outcome.refusal.reason === 'not_found') return [];
+    const { value, date } = valueOf(outcome);
+    return [{ item: value, clockOffsetMs: date ? time.now().getTime() - date.getTime() : 0 }];
+  }
+}
+
+const NOT_SEARCHED: Searched = { complete: false, found: [], traces: [] };
+
+function isBefore(at: Date | null, clockOffsetMs: number, sinceMs: number): boolean {
+  return at !== null && at.getTime() + clockOffsetMs < sinceMs;
+}
+
+function unownedJob({ item, clockOffsetMs }: Listed<ShownJob>, firstSeenAt: Date | null): UnownedJob {
+  const { id, status, costCredits, started, shown } = item;
+  const startedAt = started && new Date(started.getTime() + clockOffsetMs);
+  return { id, status, costCredits, startedAt, firstSeenAt, shown };
+}

@@ -1,0 +1,143 @@
+import { Injectable } from '@nestjs/common';
+import type { Lease } from '../../../common/loops/lease.js';
+import { DUE_NOW } from '../../../common/prisma/due-now.sql.js';
+import { PrismaService } from '../../../common/prisma/prisma.service.js';
+import { DatabaseTime } from '../../../common/time/database-time.js';
+import { JOB_COLUMNS, toJobRecord, type JobRow } from '../job-rows.js';
+import type { JobRecord } from '../job-record.js';
+import { CLEAN_LOOKS_NEEDED } from './unknown-equal.sql.js';
+
+/** An account with jobs of unknown outcome, and a tenant of it whose token can be used to look. */
+export interface ClaimedAccount {
+  accountId: string;
+  /** null when no tenant has a token */
+  tenantId: string | null;
+  tokenCiphertext: string | null;
+  /** milliseconds until the token may be used; 0 at once */
+  restMs: number;
+  /** looks that failed in a row */
+  failures: number;
+}
+
+const UNKNOWN_A_LOOK = 1_000;
+
+/** Claims on accounts, and what a look has to know of them. An account can have several tenants, so none is named here. */
+@Injectable()
+export class AccountsStore {
+  constructor(private readonly prisma: PrismaService) {}
+
+  claimDueAnyAccount(lease: Lease, limit: number): Promise<ClaimedAccount[]> {
+    return this.prisma.$queryRaw<ClaimedAccount[]>`
+      with due as (
+        select a.id
+          from tensorpix_accounts a
+         where a.reconcile_due_at <= now()
+           and (a.reconcile_lease_expires_at is null or a.reconcile_lease_expires_at < now())
+         order by a.reconcile_due_at
+         limit ${limit}::int
+           for no key update of a skip locked
+      ), claimed as (
+        update tensorpix_accounts a
+           set reconcile_lease_token = ${lease.token}::uuid,
+               reconcile_lease_expires_at = now() + ${lease.durationMs}::float8 * interval '1 millisecond',
+               reconcile_due_at = now() + ${lease.durationMs}::float8 * interval '1 millisecond'
+          from due where a.id = due.id
+        returning a.id, a.reconcile_failures
+      )
+      select c.id as "accountId", c.reconcile_failures as failures, t.id as "tenantId",
+             t.token_ciphertext as "tokenCiphertext", coalesce(t.rest_ms, 0) as "restMs"
+        from claimed c
+        left join lateral (
+          select t.id, t.token_ciphertext, extract(epoch from p.rest_until - now())::float8 * 1000 as rest_ms
+            from tenants t
+            left join tenant_paces p on p.tenant_id = t.id and p.rest_until > now()
+           where t.account_id = c.id and t.token_ciphertext is not null
+           order by t.token_status = 'rejected', p.rest_until nulls first, t.id
+           limit 1) t on true`;
+  }
+
+  /** Prolongs a claim before it ends. @returns false when it was gone */
+  async renew(accountId: string, from: Lease, to: Lease): Promise<boolean> {
+    const renewed = await this.prisma.$executeRaw`
+      update tensorpix_accounts
+         set reconcile_lease_token = ${to.token}::uuid,
+             reconcile_due_at = case when reconcile_due_at <= now() then reconcile_due_at
+                                     else now() + ${to.durationMs}::float8 * interval '1 millisecond' end,
+             reconcile_lease_expires_at = now() + ${to.durationMs}::float8 * interval '1 millisecond'
+       where id = ${accountId}::uuid and reconcile_lease_token = ${from.token}::uuid and reconcile_lease_expires_at > now()`;
+    return renewed === 1;
+  }
+
+  /**
+   * Ends a claim. What has become unknown meanwhile has made the account due already, and is looked at sooner.
+   *
+   * @param nextLookInMs null when nothing is left to be looked for
+   * @returns false when the claim was gone
+   */
+  async release(accountId: string, lease: Lease, nextLookInMs: number | null, failures: number): Promise<boolean> {
+    const released = await this.prisma.$executeRaw`
+      update tensorpix_accounts
+         set reconcile_lease_token = null, reconcile_lease_expires_at = null, reconcile_failures = ${failures}::int,
+             reconcile_due_at = case when reconcile_due_at <= now() then reconcile_due_at
+                                     else now() + ${nextLookInMs}::float8 * interval '1 millisecond' end
+       where id = ${accountId}::uuid and reconcile_lease_token = ${lease.token}::uuid`;
+    return released === 1;
+  }
+
+  /** Accounts with unknown jobs and no look planned: the net under the wake-up of a job that becomes unknown. */
+  async wakeForgottenAnyAccount(): Promise<number> {
+    return this.prisma.$executeRaw`
+      update tensorpix_accounts a
+         set reconcile_due_at = ${DUE_NOW}
+       where a.reconcile_due_at is null and a.id in (
+         select j.account_id from jobs j
+          where j.status = 'unconfirmed' and j.status_reason is distinct from 'outcome_unknown'
+            and j.clean_looks < ${CLEAN_LOOKS_NEEDED}::int)`;
+  }
+
+  /** The jobs of an account that may or may not be at TensorPix, oldest first, with the database's time. */
+  async findUnknown(accountId: string): Promise<{ jobs: JobRecord[]; time: DatabaseTime }> {
+    const rows = await this.prisma.$queryRaw<(JobRow & { now: Date })[]>`
+      select ${JOB_COLUMNS}, clock.now
+        from (select now() as now) clock
+        left join lateral (
+          select * from jobs u
+           where u.account_id = ${accountId}::uuid and u.status = 'unconfirmed' and u.observable_key is not null
+             and u.clean_looks < ${CLEAN_LOOKS_NEEDED}::int
+           order by u.unknown_since
+           limit ${UNKNOWN_A_LOOK}::int) j on true`;
+    const now = rows[0]?.now ?? new Date();
+    const jobs = rows.filter(({ id }) => id !== null).map((row) => toJobRecord(row));
+    return { jobs, time: new DatabaseTime(now) };
+  }
+
+  /** The newest job that the account has at TensorPix for certain: a list without it is not whole. */
+  async findNewestActive(accountId: string): Promise<number | null> {
+    const [row] = await this.prisma.$queryRaw<{ id: bigint }[]>`
+      select j.tensorpix_id as id
+        from jobs j
+       where j.account_id = ${accountId}::uuid and j.status in ('queued', 'processing') and j.tensorpix_id is not null
+       order by j.submitted_at desc
+       limit 1`;
+    return row ? Number(row.id) : null;
+  }
+
+  /** Which of these ids rows of the account own. */
+  async findOwned(accountId: string, tensorpixIds: number[]): Promise<Set<number>> {
+    const rows = await this.prisma.$queryRaw<{ id: bigint }[]>`
+      select j.tensorpix_id as id
+        from jobs j
+       where j.account_id = ${accountId}::uuid and j.tensorpix_id = any(${tensorpixIds}::bigint[])`;
+    return new Set(rows.map(({ id }) => Number(id)));
+  }
+
+  /** Which of these keys have a call under way, or one whose sender died and is not settled yet. */
+  async findInFlight(accountId: string, observableKeys: string[]): Promise<Set<string>> {
+    const rows = await this.prisma.$queryRaw<{ key: string }[]>`
+      select distinct encode(j.observable_key, 'hex') as key
+        from jobs j
+       where j.account_id = ${accountId}::uuid and j.status = 'submitting' and j.lease_token is not null
+         and j.observable_key in (select decode(k.key, 'hex') from unnest(${observableKeys}::text[]) as k(key))`;
+    return new Set(rows.map(({ key }) => key));
+  }
+}

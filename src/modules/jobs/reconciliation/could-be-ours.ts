@@ -1,0 +1,68 @@
+import type { ShownRequest, UpstreamStatus } from '../../tensorpix/answers.js';
+import { modelSet, normalizeUrl, type Observable } from './observable-key.js';
+
+/** A row whose call may have made a job. Times are the database's. */
+export interface UnknownCall {
+  id: string;
+  /** equal for rows that TensorPix's list cannot tell apart */
+  key: string;
+  observable: Observable;
+  input: Record<string, unknown>;
+  /** not after the call began */
+  calledAt: Date;
+  /** not before the call ended */
+  unknownSince: Date;
+  cleanLooks: number;
+  /** when the newest clean look began */
+  cleanLookAt: Date | null;
+}
+
+/** A job that TensorPix showed and that no row of the account owned. Times are the database's. */
+export interface UnownedJob {
+  id: number;
+  /** TensorPix's own time, corrected by how far its clock was off in that answer */
+  startedAt: Date | null;
+  /** when any look showed it first */
+  firstSeenAt: Date | null;
+  status: UpstreamStatus | null;
+  costCredits: string | null;
+  shown: ShownRequest;
+}
+
+/** How far a corrected time may be off: TensorPix's `Date` has whole seconds, and its answer took a while. */
+export const CLOCK_SLACK_MS = 2_000;
+
+type Rule = (call: UnknownCall, job: UnownedJob) => boolean;
+
+/** What shows that a job was not made by a call. What TensorPix does not show contradicts nothing. */
+export const EXCLUSIONS = {
+  startedBeforeCall: ({ calledAt }, { startedAt }) =>
+    startedAt !== null && startedAt.getTime() < calledAt.getTime() - CLOCK_SLACK_MS,
+  seenBeforeCall: ({ calledAt }, { firstSeenAt }) => firstSeenAt !== null && firstSeenAt < calledAt,
+  otherUrl: ({ observable }, { shown }) =>
+    shown.externalUrl !== null && normalizeUrl(shown.externalUrl) !== observable.url,
+  otherModels: ({ observable }, { shown }) =>
+    shown.modelIds !== null && modelSet(shown.modelIds).join() !== observable.modelIds.join(),
+  otherFields: ({ input }, { shown }) =>
+    Object.entries(shown.fields).some(([name, value]) => differs(input[name], value)),
+} satisfies Record<string, Rule>;
+
+export type Exclusion = keyof typeof EXCLUSIONS;
+
+export const ALL_EXCLUSIONS = Object.keys(EXCLUSIONS) as Exclusion[];
+
+export function couldBeOurs(call: UnknownCall, job: UnownedJob, exclusions: readonly Exclusion[]): boolean {
+  return !exclusions.some((name) => EXCLUSIONS[name](call, job));
+}
+
+/** A job without a URL could be anybody's upload: it stands against sending again, and is never adopted. */
+export function isAdoptable({ shown }: UnownedJob): boolean {
+  return shown.externalUrl !== null;
+}
+
+/** Numbers compare as numbers, whatever text TensorPix writes them as. */
+function differs(sent: unknown, shown: unknown): boolean {
+  if (sent === undefined || sent === null || shown === null || shown === undefined) return false;
+  if (typeof sent === 'number') return Math.abs(sent - Number(shown)) > 1e-6;
+  return JSON.stringify(sent) !== JSON.stringify(shown);
+}

@@ -1,0 +1,178 @@
+import { Inject, Injectable, type OnApplicationBootstrap } from '@nestjs/common';
+import { CONFIG, type Config } from '../../../common/config/config.js';
+import { Draining } from '../../../common/draining.js';
+import { backoffMs } from '../../../common/loops/backoff.js';
+import { Lease } from '../../../common/loops/lease.js';
+import { LoopRunner } from '../../../common/loops/loop-runner.js';
+import { Logger } from '../../../common/logging/logger.js';
+import { Metrics } from '../../../common/metrics.js';
+import { isUniqueViolation } from '../../../common/prisma/database-errors.js';
+import { TenantTokens } from '../../tenants/tenant-tokens.js';
+import { JobChangesStore } from '../job-changes.store.js';
+import type { JobRecord } from '../job-record.js';
+import { TenantPaceStore } from '../tenant-pace.store.js';
+import { AccountObserver } from './account-observer.js';
+import { AccountsStore, type ClaimedAccount } from './accounts.store.js';
+import { judge, type AccountLook, type Timing } from './judgement.js';
+import { ListInterrupted, type ListTrouble } from './list-reader.js';
+import { nextLookInMs } from './look-pace.js';
+import { unknownCall, verdictChange } from './verdict-change.js';
+
+const INTERVAL_MS = 1_000;
+const MAX_IN_FLIGHT = 20;
+/** Above one call, for the statements between two calls; the claim is renewed before each. Milliseconds. */
+const LEASE_MARGIN_MS = 10_000;
+const FORGOTTEN_INTERVAL_MS = 30_000;
+const TROUBLE_BASE_MS = 2_000;
+const TROUBLE_CAP_MS = 60_000;
+const NO_TOKEN_PAUSE_MS = 60_000;
+
+/**
+ * Finds out what became of calls of unknown outcome. What is claimed is the TensorPix account: TensorPix shows its jobs as
+ * one list, whoever of its tenants sent them.
+ */
+@Injectable()
+export class JobsReconciler implements OnApplicationBootstrap {
+  private readonly inFlight = new Set<Promise<void>>();
+  private readonly timing: Timing;
+  private forgottenLookedForAtMs = Number.NEGATIVE_INFINITY;
+
+  constructor(
+    @Inject(CONFIG) private readonly config: Config,
+    private readonly accounts: AccountsStore,
+    private readonly observer: AccountObserver,
+    private readonly changes: JobChangesStore,
+    private readonly tokens: TenantTokens,
+    private readonly pace: TenantPaceStore,
+    private readonly loops: LoopRunner,
+    private readonly draining: Draining,
+    private readonly metrics: Metrics,
+    private readonly logger: Logger,
+  ) {
+    this.timing = { callTimeoutMs: config.tensorpixTimeoutMs, graceMs: config.reconcileGraceMs };
+  }
+
+  onApplicationBootstrap(): void {
+    const intervalMs = Math.max(100, Math.min(INTERVAL_MS, this.config.reconcileGraceMs / 4));
+    this.loops.start('reconciler', intervalMs, { tick: () => this.tick(), drain: () => this.drain() });
+  }
+
+  async tick(): Promise<boolean> {
+    await this.wakeForgotten();
+    const room = MAX_IN_FLIGHT - this.inFlight.size;
+    if (room <= 0) return false;
+    const lease = this.newLease();
+    for (const account of await this.accounts.claimDueAnyAccount(lease, room)) this.start(account, lease);
+    return false;
+  }
+
+  async drain(): Promise<void> {
+    await Promise.all(this.inFlight);
+  }
+
+  private newLease(): Lease {
+    return new Lease(this.config.tensorpixTimeoutMs + LEASE_MARGIN_MS);
+  }
+
+  private async wakeForgotten(): Promise<void> {
+    if (performance.now() - this.forgottenLookedForAtMs < FORGOTTEN_INTERVAL_MS) return;
+    this.forgottenLookedForAtMs = performance.now();
+    await this.accounts.wakeForgottenAnyAccount();
+  }
+
+  private start(account: ClaimedAccount, lease: Lease): void {
+    const looking = this.reconcile(account, lease)
+      .catch((error: unknown) =>
+        this.logger.error(
+          { err: error, account_id: account.accountId },
+          'a look for jobs of unknown outcome failed; its claim will expire',
+        ),
+      )
+      .finally(() => this.inFlight.delete(looking));
+    this.inFlight.add(looking);
+  }
+
+  private async reconcile(account: ClaimedAccount, first: Lease): Promise<void> {
+    const { accountId, failures } = account;
+    const claim = { lease: first };
+    const pauseMs = account.tokenCiphertext === null ? NO_TOKEN_PAUSE_MS : account.restMs;
+    if (pauseMs > 0) return void (await this.accounts.release(accountId, first, pauseMs, failures));
+    try {
+      const left = await this.lookAndJudge(account, claim);
+      await this.release(accountId, claim.lease, nextLookInMs(left, this.timing), 0);
+    } catch (error) {
+      if (!(error instanceof ListInterrupted)) throw error;
+      const retryMs = await this.noteTrouble(account, error.trouble);
+      const failed = error.trouble.kind === 'stopped' ? failures : failures + 1;
+      await this.release(accountId, claim.lease, retryMs, failed);
+    }
+  }
+
+  /** @returns what is unknown still */
+  private async lookAndJudge(
+    account: ClaimedAccount,
+    claim: { lease: Lease },
+  ): Promise<{ jobs: JobRecord[]; now: Date }> {
+    const { accountId, tenantId, tokenCiphertext } = account;
+    const { jobs, time } = await this.accounts.findUnknown(accountId);
+    if (jobs.length === 0) return { jobs, now: time.now() };
+    const { token } = this.tokens.open(tenantId ?? '', tokenCiphertext ?? '');
+    const mayCall = () => this.holdOn(accountId, claim);
+    const calls = jobs.map(unknownCall);
+    const look = await this.observer.look({ accountId, token, time, timing: this.timing, mayCall }, calls);
+    const verdicts = judge(calls, look, this.timing);
+    const left: JobRecord[] = [];
+    for (const job of jobs) {
+      const verdict = verdicts.get(job.id) ?? { kind: 'wait' };
+      const change = verdictChange(job, verdict, look.begunAt, time.now());
+      const written = change !== null && (await this.write(change, claim.lease));
+      if (written && change) {
+        this.metrics.verdicts.inc({ verdict: verdict.kind });
+        if (change.after.status === 'unconfirmed') left.push(change.after);
+        this.report(change.after, verdict.kind, look);
+      } else left.push(job);
+    }
+    return { jobs: left, now: time.now() };
+  }
+
+  private async write(change: Parameters<JobChangesStore['apply']>[0], lease: Lease): Promise<boolean> {
+    try {
+      return await this.changes.apply(change, { reconcileLease: lease.token });
+    } catch (error) {
+      // Somebody has bound this very job meanwhile: it is looked at anew.
+      if (isUniqueViolation(error)) return false;
+      throw error;
+    }
+  }
+
+  /** Renews the claim unless it covers one more call. False when the claim is gone or the process is shutting down. */
+  private async holdOn(accountId: string, claim: { lease: Lease }): Promise<boolean> {
+    if (this.draining.begun) return false;
+    if (claim.lease.covers(this.config.tensorpixTimeoutMs + LEASE_MARGIN_MS / 2)) return true;
+    const renewed = this.newLease();
+    if (!(await this.accounts.renew(accountId, claim.lease, renewed))) return false;
+    claim.lease = renewed;
+    return true;
+  }
+
+  private async release(accountId: string, lease: Lease, nextInMs: number | null, failures: number): Promise<void> {
+    const held = await this.accounts.release(accountId, lease, nextInMs, failures);
+    if (!held) this.metrics.lostLeases.inc({ loop: 'reconciler' });
+  }
+
+  private async noteTrouble(account: ClaimedAccount, trouble: ListTrouble): Promise<number> {
+    const { tenantId, tokenCiphertext: ciphertext, failures } = account;
+    const retryMs = backoffMs(failures, TROUBLE_BASE_MS, Math.min(TROUBLE_CAP_MS, this.timing.graceMs));
+    if (tenantId === null || ciphertext === null) return retryMs;
+    if (trouble.kind === 'token_rejected') await this.tokens.noteRejected(tenantId, { ciphertext, token: '' });
+    if (trouble.kind !== 'rate_limited') return retryMs;
+    const restMs = Math.max(retryMs, trouble.retryAfterMs ?? 0);
+    await this.pace.rest(tenantId, restMs);
+    return restMs;
+  }
+
+  private report({ id, tenantId, tensorpixId }: JobRecord, verdict: string, { begunAt }: AccountLook): void {
+    const fields = { job_id: id, tenant_id: tenantId, verdict, tensorpix_id: tensorpixId, look_begun_at: begunAt };
+    this.logger[verdict === 'undecidable' ? 'warn' : 'info'](fields, 'a job of unknown outcome was looked for');
+  }
+}

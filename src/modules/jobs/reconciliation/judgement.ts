@@ -1,0 +1,181 @@
+import { canonicalJson } from '../canonical-json.js';
+import {
+  ALL_EXCLUSIONS,
+  CLOCK_SLACK_MS,
+  couldBeOurs,
+  isAdoptable,
+  type Exclusion,
+  type UnknownCall,
+  type UnownedJob,
+} from './could-be-ours.js';
+
+/** An input video that no shown job accounts for: its job may have ended and left the list. */
+export interface Trace {
+  /** normalised */
+  url: string;
+  createdAt: Date | null;
+}
+
+/** What one look at an account has shown. Times are the database's. */
+export interface AccountLook {
+  begunAt: Date;
+  /** Every page was read, with one `count` from first to last, and as many distinct jobs as that. */
+  complete: boolean;
+  /** The lists of input videos and of results were read too, as far as TensorPix serves them. */
+  searchedBeyond: boolean;
+  /** The newest active job that we own there was shown, if there is one. */
+  holdsNewest: boolean;
+  unowned: UnownedJob[];
+  traces: Trace[];
+  /** keys of which a call was under way when the look had ended */
+  inFlight: ReadonlySet<string>;
+}
+
+export interface Timing {
+  /** the longest that a call takes */
+  callTimeoutMs: number;
+  /** how long after a call its job may still appear */
+  graceMs: number;
+}
+
+export type Verdict =
+  /** Nothing is known yet: look again. */
+  | { kind: 'wait' }
+  /** This look showed nothing that could be the job; one more is needed. */
+  | { kind: 'clean' }
+  /** The second clean look: TensorPix does not have the job. */
+  | { kind: 'absent' }
+  | { kind: 'adopt'; job: UnownedJob; candidates: number }
+  /** What TensorPix shows cannot settle it: a person decides. */
+  | { kind: 'undecidable'; cause: 'equal_in_the_list' | 'left_a_trace' };
+
+/** Traces that nothing explains for so many graces are left to a person. */
+const TRACE_PATIENCE_GRACES = 3;
+
+type Condition = (call: UnknownCall, look: AccountLook, timing: Timing) => boolean;
+
+/** What a look must be so that a job's absence from it means something. */
+export const CLEAN_CONDITIONS = {
+  complete: (_, look) => look.complete,
+  searchedBeyond: (_, look) => look.searchedBeyond,
+  holdsNewest: (_, look) => look.holdsNewest,
+  lateEnough: (call, look, timing) => look.begunAt.getTime() >= judgedFromMs(call, timing),
+  apart: ({ cleanLookAt }, { begunAt }, { graceMs }) =>
+    cleanLookAt === null || begunAt.getTime() - cleanLookAt.getTime() >= graceMs / 4,
+} satisfies Record<string, Condition>;
+
+export type CleanCondition = keyof typeof CLEAN_CONDITIONS;
+
+/** Everything that stands between an unknown outcome and a second charge. A check of the protocol removes one at a time. */
+export interface Guards {
+  exclusions: readonly Exclusion[];
+  clean: readonly CleanCondition[];
+  cleanLooks: number;
+  waitsForCallsInFlight: boolean;
+}
+
+export const GUARDS: Guards = {
+  exclusions: ALL_EXCLUSIONS,
+  clean: Object.keys(CLEAN_CONDITIONS) as CleanCondition[],
+  cleanLooks: 2,
+  waitsForCallsInFlight: true,
+};
+
+/** From when on a look may count: the call can have had its effect until then. Milliseconds since the epoch. */
+export function judgedFromMs({ unknownSince }: UnknownCall, { callTimeoutMs, graceMs }: Timing): number {
+  return unknownSince.getTime() + callTimeoutMs + graceMs;
+}
+
+/** Pure: what a look means for the unknown calls of its account, all of them. */
+export function judge(
+  calls: readonly UnknownCall[],
+  look: AccountLook,
+  timing: Timing,
+  guards: Guards = GUARDS,
+): Map<string, Verdict> {
+  const verdicts = new Map<string, Verdict>();
+  for (const equals of groupBy(calls, ({ key }) => key).values()) {
+    const [{ key }] = equals as [UnknownCall];
+    if (guards.waitsForCallsInFlight && look.inFlight.has(key)) {
+      for (const { id } of equals) verdicts.set(id, { kind: 'wait' });
+    } else judgeEquals(equals, look, timing, guards, verdicts);
+  }
+  return verdicts;
+}
+
+function judgeEquals(
+  calls: UnknownCall[],
+  look: AccountLook,
+  timing: Timing,
+  guards: Guards,
+  verdicts: Map<string, Verdict>,
+): void {
+  const fits = (call: UnknownCall, job: UnownedJob) => couldBeOurs(call, job, guards.exclusions);
+  const classes = [...groupBy(calls, ({ input }) => canonicalJson(input)).values()];
+  for (const members of classes) {
+    const others = calls.filter((call) => !members.includes(call));
+    const candidates = look.unowned.filter((job) => isAdoptable(job) && members.some((call) => fits(call, job)));
+    if (candidates.some((job) => others.some((call) => fits(call, job)))) {
+      for (const { id } of members) verdicts.set(id, { kind: 'undecidable', cause: 'equal_in_the_list' });
+    } else if (candidates.length > 0) {
+      for (const { id } of members) verdicts.set(id, { kind: 'wait' });
+      for (const { call, job } of nearest(members, candidates, fits))
+        verdicts.set(call.id, { kind: 'adopt', job, candidates: candidates.length });
+    } else for (const call of members) verdicts.set(call.id, judgeAbsence(call, look, timing, guards));
+  }
+}
+
+function judgeAbsence(call: UnknownCall, look: AccountLook, timing: Timing, guards: Guards): Verdict {
+  if (!guards.clean.every((name) => CLEAN_CONDITIONS[name](call, look, timing))) return { kind: 'wait' };
+  if (leavesTrace(call, look, guards)) {
+    const patientUntilMs = judgedFromMs(call, timing) + TRACE_PATIENCE_GRACES * timing.graceMs;
+    return look.begunAt.getTime() < patientUntilMs ? { kind: 'wait' } : { kind: 'undecidable', cause: 'left_a_trace' };
+  }
+  return { kind: call.cleanLooks + 1 >= guards.cleanLooks ? 'absent' : 'clean' };
+}
+
+/** Something at TensorPix that may come from the call, and is no job that could be adopted. */
+function leavesTrace(call: UnknownCall, { traces, unowned }: AccountLook, guards: Guards): boolean {
+  const fromMs = call.calledAt.getTime() - CLOCK_SLACK_MS;
+  return (
+    unowned.some((job) => !isAdoptable(job) && couldBeOurs(call, job, guards.exclusions)) ||
+    traces.some(
+      ({ url, createdAt }) => url === call.observable.url && (createdAt === null || createdAt.getTime() >= fromMs),
+    )
+  );
+}
+
+/** Pairs calls with jobs, the nearest in time first, each at most once. */
+function nearest(
+  calls: UnknownCall[],
+  jobs: UnownedJob[],
+  fits: (call: UnknownCall, job: UnownedJob) => boolean,
+): { call: UnknownCall; job: UnownedJob }[] {
+  const pairs = calls.flatMap((call) =>
+    jobs
+      .filter((job) => fits(call, job))
+      .map((job) => ({
+        call,
+        job,
+        distanceMs: Math.abs((job.startedAt ?? call.calledAt).getTime() - call.calledAt.getTime()),
+      })),
+  );
+  const taken = new Set<UnknownCall | UnownedJob>();
+  return pairs
+    .sort((a, b) => a.distanceMs - b.distanceMs)
+    .filter(({ call, job }) => {
+      if (taken.has(call) || taken.has(job)) return false;
+      taken.add(call).add(job);
+      return true;
+    });
+}
+
+function groupBy<T>(items: readonly T[], keyOf: (item: T) => string): Map<string, T[]> {
+  const groups = new Map<string, T[]>();
+  for (const item of items) {
+    const group = groups.get(keyOf(item));
+    if (group) group.push(item);
+    else groups.set(keyOf(item), [item]);
+  }
+  return groups;
+}

@@ -1,0 +1,77 @@
+import type { DatabaseTime } from '../../../common/time/database-time.js';
+import type { UpstreamPage } from '../../tensorpix/answers.js';
+import type { CallOutcome, Refusal } from '../../tensorpix/call-outcome.js';
+
+/** An entry of a list with how far TensorPix's clock was off in the answer that showed it: database minus TensorPix. */
+export interface Listed<T> {
+  item: T;
+  clockOffsetMs: number;
+}
+
+/** A list that was read from its first page to its last. */
+export interface WholeList<T> {
+  entries: Listed<T>[];
+  /** one `count` from first to last page, and as many distinct entries as that */
+  complete: boolean;
+}
+
+/** Why a list could not be read. `not_served`: TensorPix has no such list for us. */
+export type ListTrouble =
+  | { kind: 'rate_limited'; retryAfterMs: number | null }
+  | { kind: 'token_rejected' }
+  | { kind: 'not_served' }
+  | { kind: 'unavailable' }
+  | { kind: 'stopped' };
+
+export class ListInterrupted extends Error {
+  constructor(readonly trouble: ListTrouble) {
+    super(trouble.kind);
+    this.name = 'ListInterrupted';
+  }
+}
+
+const PAGE_SIZE = 100;
+const MAX_PAGES = 200;
+
+export type PageCall<T> = (limit: number, offset: number) => Promise<CallOutcome<UpstreamPage<T>>>;
+
+/**
+ * Reads a list page by page. A list that shifts meanwhile is read to its end all the same, and is not complete then.
+ *
+ * @param mayCall called before each page; false stops the reading
+ * @throws ListInterrupted
+ */
+export async function readWholeList<T extends { id: number }>(
+  page: PageCall<T>,
+  time: DatabaseTime,
+  mayCall: () => Promise<boolean>,
+): Promise<WholeList<T>> {
+  const byId = new Map<number, Listed<T>>();
+  const counts = new Set<number | null>();
+  let offset = 0;
+  for (let pages = 0; pages < MAX_PAGES; pages += 1) {
+    if (!(await mayCall())) throw new ListInterrupted({ kind: 'stopped' });
+    const { value, date } = valueOf(await page(PAGE_SIZE, offset));
+    const clockOffsetMs = date ? time.now().getTime() - date.getTime() : 0;
+    for (const item of value.items) byId.set(item.id, { item, clockOffsetMs });
+    counts.add(value.count);
+    offset += value.entries;
+    if (value.hasNext && value.entries > 0) continue;
+    const [count, ...others] = counts;
+    return { entries: [...byId.values()], complete: others.length === 0 && count === byId.size && !value.hasNext };
+  }
+  return { entries: [...byId.values()], complete: false };
+}
+
+/** @throws ListInterrupted */
+export function valueOf<T>(outcome: CallOutcome<T>): { value: T; date?: Date } {
+  if (outcome.kind === 'ok') return outcome;
+  if (outcome.kind === 'refused') throw new ListInterrupted(troubleOf(outcome.refusal));
+  throw new ListInterrupted({ kind: 'unavailable' });
+}
+
+function troubleOf({ reason, retryAfterMs }: Refusal): ListTrouble {
+  if (reason === 'rate_limited') return { kind: 'rate_limited', retryAfterMs };
+  if (reason === 'token_rejected') return { kind: 'token_rejected' };
+  return { kind: 'not_served' };
+}

@@ -1,0 +1,25 @@
+import type { JobRecord } from '../job-record.js';
+import { judgedFromMs, type Timing } from './judgement.js';
+import { unknownCall } from './verdict-change.js';
+
+const SHORTEST_MS = 1_000;
+const LONGEST_MS = 30_000;
+
+/**
+ * When to look next for what is unknown still: often at first, because a job that was made shows soon; rarer the longer it
+ * takes; and exactly when a look begins to count. Null when only persons can decide what is left.
+ */
+export function nextLookInMs({ jobs, now }: { jobs: JobRecord[]; now: Date }, timing: Timing): number | null {
+  const waiting = jobs.filter(({ statusReason }) => statusReason !== 'outcome_unknown');
+  if (waiting.length === 0) return null;
+  return Math.min(...waiting.map((job) => nextLookAtMs(job, now.getTime(), timing) - now.getTime()));
+}
+
+function nextLookAtMs(job: JobRecord, nowMs: number, timing: Timing): number {
+  const call = unknownCall(job);
+  const shortestMs = Math.min(SHORTEST_MS, timing.graceMs / 4);
+  const paceMs = Math.min(LONGEST_MS, Math.max(shortestMs, (nowMs - call.unknownSince.getTime()) / 2));
+  const countsFromMs = Math.max(judgedFromMs(call, timing), (call.cleanLookAt?.getTime() ?? 0) + timing.graceMs / 4);
+  if (countsFromMs > nowMs) return Math.min(countsFromMs, nowMs + paceMs);
+  return nowMs + Math.min(paceMs, Math.max(shortestMs, timing.graceMs / 4));
+}

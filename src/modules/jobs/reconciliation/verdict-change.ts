@@ -1,0 +1,96 @@
+import { changeJob, type JobChange } from '../job-change.js';
+import type { JobRecord } from '../job-record.js';
+import type { UnknownCall } from './could-be-ours.js';
+import type { Verdict } from './judgement.js';
+import { observableOf } from './observable-key.js';
+import { CLEAN_LOOKS_NEEDED } from './unknown-equal.sql.js';
+
+/** The call of a row of unknown outcome, as far as judging it needs. */
+export function unknownCall(job: JobRecord): UnknownCall {
+  return {
+    id: job.id,
+    key: job.observableKey ?? '',
+    observable: observableOf(job.input),
+    input: job.input,
+    calledAt: job.calledAt ?? job.createdAt,
+    unknownSince: job.unknownSince ?? job.updatedAt,
+    cleanLooks: job.cleanLooks,
+    cleanLookAt: job.cleanLookAt,
+  };
+}
+
+/** The change that a verdict makes of a row; null when it makes none. Each step can be read in the job's history. */
+export function verdictChange(job: JobRecord, verdict: Verdict, lookBegunAt: Date, now: Date): JobChange | null {
+  switch (verdict.kind) {
+    case 'wait':
+      return null;
+    case 'adopt': {
+      const { job: found, candidates } = verdict;
+      const data = { tensorpix_id: found.id, candidates, started: found.startedAt?.toISOString() ?? null };
+      return bind(job, found, now, [{ name: 'adopted', data }]);
+    }
+    // A person has been asked: what the looks do not show changes nothing any more.
+    case 'clean':
+      return isLeftToPerson(job) ? null : notFound(job, lookBegunAt, now);
+    case 'absent':
+      return isLeftToPerson(job) ? null : absent(job, lookBegunAt, now);
+    case 'undecidable':
+      if (isLeftToPerson(job)) return null;
+      return changeJob(job, { statusReason: 'outcome_unknown' }, now, {
+        steps: [{ name: 'undecided', data: { reason: verdict.cause } }],
+      });
+  }
+}
+
+/** TensorPix has the job: this is its id. The next look says whatever else there is to say. */
+export function bind(
+  job: JobRecord,
+  found: { id: number; costCredits: string | null },
+  now: Date,
+  steps: { name: string; data: Record<string, unknown> }[],
+): JobChange {
+  const patch = {
+    status: 'queued',
+    statusReason: null,
+    tensorpixId: found.id,
+    costCredits: found.costCredits,
+    submittedAt: now,
+  } as const;
+  return changeJob(job, patch, now, { steps, data: { tensorpix_id: found.id } });
+}
+
+/** TensorPix does not have the job: it is sent again, unless nobody wants that any more. */
+export function resubmit(
+  job: JobRecord,
+  now: Date,
+  steps: { name: string; data: Record<string, unknown> }[],
+): JobChange {
+  if (job.cancelRequestedAt !== null) return changeJob(job, { status: 'canceled' }, now, { steps });
+  const patch = { status: 'submitting', statusReason: null, dueAt: now, unknownSince: null } as const;
+  return changeJob(job, { ...patch, cleanLooks: 0, cleanLookAt: null }, now, {
+    steps,
+    data: { attempt: job.attempt, reason: 'not_at_tensorpix' },
+  });
+}
+
+function notFound(job: JobRecord, lookBegunAt: Date, now: Date): JobChange {
+  const looks = job.cleanLooks + 1;
+  const steps = [{ name: 'not_found', data: notFoundData(looks, lookBegunAt) }];
+  return changeJob(job, { cleanLooks: looks, cleanLookAt: lookBegunAt }, now, { steps });
+}
+
+function absent(job: JobRecord, lookBegunAt: Date, now: Date): JobChange {
+  const step = { name: 'not_found', data: notFoundData(job.cleanLooks + 1, lookBegunAt) };
+  if (!job.strict || job.cancelRequestedAt !== null) return resubmit(job, now, [step]);
+  // Under strict handling nothing is sent again: whoever asked decides what follows.
+  const patch = { statusReason: 'outcome_unknown', cleanLooks: CLEAN_LOOKS_NEEDED, cleanLookAt: lookBegunAt } as const;
+  return changeJob(job, patch, now, { steps: [step, { name: 'undecided', data: { reason: 'strict_handling' } }] });
+}
+
+function notFoundData(looks: number, lookBegunAt: Date): Record<string, unknown> {
+  return { look: looks, begun_at: lookBegunAt.toISOString() };
+}
+
+function isLeftToPerson({ statusReason }: JobRecord): boolean {
+  return statusReason === 'outcome_unknown';
+}

@@ -1,0 +1,32 @@
+import { Prisma } from '../../../generated/prisma/client.js';
+import { DUE_NOW } from '../../../common/prisma/due-now.sql.js';
+import type { JobRecord } from '../job-record.js';
+import { CLEAN_LOOKS_NEEDED } from './unknown-equal.sql.js';
+
+/** True while nobody knows whether TensorPix has this job: no equal one is sent meanwhile. */
+export function isUnknown({ status, cleanLooks }: JobRecord): boolean {
+  return status === 'unconfirmed' && cleanLooks < CLEAN_LOOKS_NEEDED;
+}
+
+/** Parts of the statement that writes a change of jobs; they refer to its part `changed`. */
+
+/** A job has become unknown: its account is looked at. */
+export const WAKE_ACCOUNTS = Prisma.sql`woken_account as (
+  update tensorpix_accounts a
+     set reconcile_due_at = least(a.reconcile_due_at, ${DUE_NOW})
+    from (select distinct account_id from changed) c
+   where a.id = c.account_id
+     and exists (select 1 from input i join changed d on d.id = i.id
+                  where d.account_id = a.id and i.status = 'unconfirmed'))`;
+
+/** Jobs are known again: what waited for them may be sent. */
+export function wakeEquals(jobs: JobRecord[]): Prisma.Sql {
+  const rows = jobs.map(({ id, observableKey }) => ({ id, observable_key: observableKey }));
+  return Prisma.sql`woken_equal as (
+    update jobs w
+       set due_at = ${DUE_NOW}
+      from jsonb_to_recordset(${JSON.stringify(rows)}::jsonb) as k(id uuid, observable_key text)
+      join changed c on c.id = k.id
+     where w.account_id = c.account_id and w.observable_key = decode(k.observable_key, 'hex')
+       and w.status = 'submitting' and w.status_reason = 'outcome_unknown' and w.due_at > now())`;
+}

@@ -1,0 +1,68 @@
+import { backoffMs } from '../../common/loops/backoff.js';
+import type { CallOutcome } from './call-outcome.js';
+
+/** Calls in a row that TensorPix did not serve until nothing is sent for a while. */
+const FAILURES_UNTIL_OPEN = 10;
+const FIRST_PAUSE_MS = 1_000;
+const LONGEST_PAUSE_MS = 30_000;
+
+/** What a call says of the host. A refusal, 429 included, is an answer: it never opens the circuit. */
+export type Health = 'up' | 'down' | 'unclear';
+
+export function healthOf(outcome: CallOutcome<unknown>): Health {
+  if (outcome.kind === 'ok' || outcome.kind === 'refused') return 'up';
+  // A call that found no free connection in time tells of this process, and a strange answer is an answer.
+  if (outcome.kind === 'not_sent') return outcome.reason === 'unreachable' ? 'down' : 'unclear';
+  return outcome.reason === 'unusable_answer' ? 'unclear' : 'down';
+}
+
+export interface Pass {
+  /** the one call that may try while the circuit is half open */
+  probes: boolean;
+}
+
+/**
+ * Stops hammering a host that is down. Open: nothing is sent. After a pause, which grows, one call may try; its success
+ * closes the circuit for all, its failure opens it for longer.
+ */
+export class CircuitBreaker {
+  private failures = 0;
+  private openings = 0;
+  private openUntilMs: number | null = null;
+  private probing = false;
+
+  constructor(private readonly nowMs: () => number = () => performance.now()) {}
+
+  get isOpen(): boolean {
+    return this.openUntilMs !== null;
+  }
+
+  /** Null when nothing may be sent now. A pass is given back with `leave`, whatever becomes of the call. */
+  enter(): Pass | null {
+    if (this.openUntilMs === null) return { probes: false };
+    if (this.waitMs > 0 || this.probing) return null;
+    this.probing = true;
+    return { probes: true };
+  }
+
+  /** How long it makes no sense to try. */
+  get waitMs(): number {
+    return Math.max(0, Math.ceil((this.openUntilMs ?? 0) - this.nowMs()));
+  }
+
+  leave({ probes }: Pass, health: Health): void {
+    if (probes) this.probing = false;
+    if (health === 'up') {
+      this.failures = this.openings = 0;
+      this.openUntilMs = null;
+    } else if (health === 'down') {
+      this.failures += 1;
+      if (probes || (this.openUntilMs === null && this.failures >= FAILURES_UNTIL_OPEN)) this.open();
+    }
+  }
+
+  private open(): void {
+    this.openUntilMs = this.nowMs() + backoffMs(this.openings + 1, FIRST_PAUSE_MS, LONGEST_PAUSE_MS);
+    this.openings += 1;
+  }
+}
