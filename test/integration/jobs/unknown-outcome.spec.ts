@@ -84,7 +84,11 @@ describe('a create whose outcome is unknown (invariant 2)', () => {
     stage.fault(team, { kind: 'body', status: 201, body });
     const second = await stage.video(team);
     expect(second.status).toBe(202);
-    expect(second.body).toMatchObject({ status: 'unconfirmed', status_reason: 'upstream_unavailable', tensorpix_id: null });
+    expect(second.body).toMatchObject({
+      status: 'unconfirmed',
+      status_reason: 'upstream_unavailable',
+      tensorpix_id: null,
+    });
     const strict = await stage.video(team, {}, { prefer: 'handling=strict' });
     expect([strict.status, strict.body.code]).toEqual([502, 'upstream_error']);
     expect(stage.creates(team)).toBe(3);
