@@ -12,8 +12,7 @@ ADD COLUMN     "reconcile_lease_expires_at" TIMESTAMPTZ(3),
 ADD COLUMN     "reconcile_lease_token" UUID;
 
 -- AlterTable
-ALTER TABLE "tenant_paces" DROP COLUMN "rest_reason",
-ADD COLUMN     "hold_reason" TEXT,
+ALTER TABLE "tenant_paces" ADD COLUMN     "hold_reason" TEXT,
 ADD COLUMN     "hold_until" TIMESTAMPTZ(3);
 
 -- CreateTable

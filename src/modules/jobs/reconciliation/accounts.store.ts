@@ -92,7 +92,7 @@ export class AccountsStore {
        where a.reconcile_due_at is null and a.id in (
          select j.account_id from jobs j
           where j.status = 'unconfirmed' and j.status_reason is distinct from 'outcome_unknown'
-            and j.clean_looks < ${CLEAN_LOOKS_NEEDED}::int)`;
+            and j.observable_key is not null and j.clean_looks < ${CLEAN_LOOKS_NEEDED}::int)`;
   }
 
   /** The jobs of an account that may or may not be at TensorPix, oldest first, with the database's time. */
