@@ -37,12 +37,18 @@ export interface FieldOptions {
 type Described = FieldOptions & { min?: number; max?: number };
 
 const definitions = new WeakMap<object, Map<string, FieldDefinition>>();
+/** With what is inherited. Asked for once a request, and only after the class has all its decorators. */
+const complete = new WeakMap<object, ReadonlyMap<string, FieldDefinition>>();
 
 /** The declared fields of a DTO class, by name: what is not here is unknown. Inherited fields included. */
 export function fieldsOf(dto: new () => object): ReadonlyMap<string, FieldDefinition> {
+  const known = complete.get(dto);
+  if (known) return known;
   const inherited = Object.getPrototypeOf(dto) as new () => object;
   const own = definitions.get(dto) ?? new Map<string, FieldDefinition>();
-  return inherited.prototype ? new Map([...fieldsOf(inherited), ...own]) : own;
+  const fields = inherited.prototype ? new Map([...fieldsOf(inherited), ...own]) : own;
+  complete.set(dto, fields);
+  return fields;
 }
 
 /** One declaration a field: its checks (in order, the first that fails speaks), its text form, its documentation. */

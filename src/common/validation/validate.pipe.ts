@@ -3,6 +3,7 @@ import { validateSync } from 'class-validator';
 import { Problem, type FieldErrors } from '../errors/problem.js';
 import { redactText } from '../logging/redact.js';
 import { fieldsOf } from './fields.js';
+import { passesQuickly } from './quick-check.js';
 import { FormFields, readTextFields } from './text-fields.js';
 
 const MAX_SHOWN_NAME = 100;
@@ -64,6 +65,7 @@ function instantiate<T extends object>(
       Reflect.set(instance, name, instantiate(definition.nested, value, errors, `${prefix}${name}.`));
     } else Reflect.set(instance, name, value);
   }
+  if (passesQuickly(dto, instance)) return instance;
   for (const { property, constraints } of validateSync(instance, {
     stopAtFirstError: true,
     forbidUnknownValues: false,
