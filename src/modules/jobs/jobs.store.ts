@@ -134,13 +134,15 @@ export class JobsStore {
                jsonb_build_object('attempt', j.attempt)
           from j
       )
-      -- A repeated statement finds the rows that its first run has committed.
+      -- A repeated statement finds the rows that its first run has committed. Looked up for those only that were not
+      -- inserted, one by one: a plain join was planned as a scan of the whole index while the table was small.
       select i.id, coalesce(j.created_at, old.created_at) as now, a.id is not null as allowed, i.strict and i.waits as "waits",
              case when old.lease_token is null then i.hold_until end as "holdUntil", i.hold_reason as "holdReason"
         from input i
         left join allowed a on a.id = i.id
         left join j on j.id = i.id
-        left join jobs old on old.id = i.id`;
+        left join lateral (
+          select o.created_at, o.lease_token from jobs o where o.id = i.id and j.id is null limit 1) old on true`;
     const byId = new Map(rows.map((row) => [row.id, row]));
     return intents.map((intent) => insertedOf(intent, byId.get(intent.id)));
   }
