@@ -1,4 +1,4 @@
-import { createHash, randomBytes } from 'node:crypto';
+import { hash, randomBytes } from 'node:crypto';
 
 /** What a tenant key may do (contract, section 1). A key without scopes may do all of it. */
 export const SCOPES = [
@@ -31,5 +31,6 @@ export function newApiKey(): NewApiKey {
 
 /** The key has 256 random bits, so that a plain hash cannot be guessed backwards. */
 export function hashApiKey(key: string): Uint8Array<ArrayBuffer> {
-  return new Uint8Array(createHash('sha256').update(key).digest());
+  // A third of what createHash costs, and done for every request.
+  return new Uint8Array(hash('sha256', key, 'buffer'));
 }

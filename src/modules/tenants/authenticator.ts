@@ -1,7 +1,8 @@
 import { Inject, Injectable } from '@nestjs/common';
-import { createHash, timingSafeEqual } from 'node:crypto';
+import { timingSafeEqual } from 'node:crypto';
 import { CONFIG, type Config } from '../../common/config/config.js';
 import { Problem } from '../../common/errors/problem.js';
+import { hashApiKey } from './api-key.js';
 import type { KeyHolder } from './api-keys.store.js';
 import { KeyDirectory } from './key-directory.js';
 
@@ -11,13 +12,13 @@ export type Identity = { kind: 'admin' } | { kind: 'tenant'; holder: KeyHolder }
 /** Tells whose key it is (contract, section 1). Done before a body is read, so that strangers cannot make us read one. */
 @Injectable()
 export class Authenticator {
-  private readonly adminDigest: Buffer;
+  private readonly adminHash: Uint8Array;
 
   constructor(
     @Inject(CONFIG) config: Config,
     private readonly keys: KeyDirectory,
   ) {
-    this.adminDigest = digest(config.adminApiKey);
+    this.adminHash = hashApiKey(config.adminApiKey);
   }
 
   /**
@@ -27,13 +28,10 @@ export class Authenticator {
   async identify(header: string | undefined): Promise<Identity> {
     const key = /^(?:bearer|token) +(\S{1,512})$/i.exec(header?.trim() ?? '')?.[1];
     if (!key) throw new Problem('unauthenticated', 'Send a key as "Authorization: Bearer <key>".');
-    if (timingSafeEqual(digest(key), this.adminDigest)) return { kind: 'admin' };
-    const holder = await this.keys.find(key);
+    const hash = hashApiKey(key);
+    if (timingSafeEqual(hash, this.adminHash)) return { kind: 'admin' };
+    const holder = await this.keys.find(hash);
     if (!holder) throw new Problem('unauthenticated', 'This key is unknown, expired or revoked.');
     return { kind: 'tenant', holder };
   }
-}
-
-function digest(text: string): Buffer {
-  return createHash('sha256').update(text).digest();
 }

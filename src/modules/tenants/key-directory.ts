@@ -1,5 +1,4 @@
 import { Injectable } from '@nestjs/common';
-import { hashApiKey } from './api-key.js';
 import { ApiKeysStore, type KeyHolder } from './api-keys.store.js';
 
 /** Below the 5 s within which a revocation must act on every replica (contract, section 3). */
@@ -18,10 +17,9 @@ export class KeyDirectory {
 
   constructor(private readonly keys: ApiKeysStore) {}
 
-  /** Null for a key that is unknown, expired or revoked. */
-  async find(key: string): Promise<KeyHolder | null> {
-    const hash = hashApiKey(key);
-    const holder = await this.cached(Buffer.from(hash).toString('base64'), hash);
+  /** Null when the key with this hash is unknown, expired or revoked. */
+  async find(hash: Uint8Array<ArrayBuffer>): Promise<KeyHolder | null> {
+    const holder = await this.cached(Buffer.from(hash.buffer).toString('latin1'), hash);
     return holder?.expiresAt && holder.expiresAt.getTime() <= Date.now() ? null : holder;
   }
 
