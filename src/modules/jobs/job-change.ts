@@ -1,4 +1,4 @@
-import { v7 as uuidv7 } from 'uuid';
+import { timeOrderedId } from '../../common/crypto/time-ordered-id.js';
 import { isWebhookType, type NewDelivery } from '../webhooks/webhook-types.js';
 import type { KeyEffect } from './idempotency/idempotency.sql.js';
 import { eventPrefix, type JobRecord } from './job-record.js';
@@ -81,7 +81,7 @@ function deliveryOf(job: JobRecord, event: JobEvent, now: Date): NewDelivery[] {
   const { type, sequence } = event;
   if (url === null || !isWebhookType(type) || !job.callbackEvents.includes(type)) return [];
   const body = webhookBody(type, now, { ...jobSnapshot(job), sequence });
-  return [{ id: uuidv7(), tenantId, jobId, sequence, type, url, body, ends: isTerminal(job.status) }];
+  return [{ id: timeOrderedId(), tenantId, jobId, sequence, type, url, body, ends: isTerminal(job.status) }];
 }
 
 /** The body of a webhook. What makes it too large is left out, least useful first; the job's own resource has it all. */

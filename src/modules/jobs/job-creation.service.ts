@@ -1,6 +1,6 @@
 import { Inject, Injectable } from '@nestjs/common';
-import { v7 as uuidv7 } from 'uuid';
 import { CONFIG, type Config } from '../../common/config/config.js';
+import { timeOrderedId } from '../../common/crypto/time-ordered-id.js';
 import { Problem, type FieldErrors } from '../../common/errors/problem.js';
 import type { Preferences } from '../../common/http/prefer.js';
 import { Logger } from '../../common/logging/logger.js';
@@ -176,7 +176,7 @@ export class JobCreationService {
     const { kind, preview, input, callbackUrl, callbackEvents, externalId, metadata } = request;
     const { id: tenantId, accountId, apiKeyId } = tenant;
     return {
-      id: uuidv7(),
+      id: timeOrderedId(),
       tenantId,
       accountId,
       apiKeyId,
