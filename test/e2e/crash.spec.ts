@@ -8,7 +8,11 @@ import { startReceiver, type Receiver } from '../support/receiver.js';
 
 const JOBS = 100;
 const TOKEN = 'token-0123456789';
-const ENV = { TENSORPIX_TIMEOUT_MS: '1000', CALLBACK_RETRY_SCHEDULE_MS: '50,50,50,50,50,50,50,50' };
+const ENV = {
+  TENSORPIX_TIMEOUT_MS: '1000',
+  RECONCILE_GRACE_MS: '500',
+  CALLBACK_RETRY_SCHEDULE_MS: '50,50,50,50,50,50,50,50',
+};
 
 interface Row {
   id: string;
@@ -103,7 +107,6 @@ describe('a gateway that is killed in the middle of a hundred jobs', () => {
     expect(await first.end('SIGKILL')).toBeNull();
     const answers = await creating;
     const atKill = await rows();
-    const callsAtKill = creates();
     const underWay = atKill.filter(({ status, attempt }) => status === 'submitting' && attempt > 0);
     expect(underWay.length).toBeGreaterThan(0);
     expect(answers.length).toBeGreaterThan(10);
@@ -115,25 +118,20 @@ describe('a gateway that is killed in the middle of a hundred jobs', () => {
       `update jobs set lease_expires_at = now() - interval '1 second' where lease_token is not null and id = any($1)`,
       [underWay.map(({ id }) => id)],
     );
-    const ended = await eventually(rows, (all) =>
-      all.every(({ status }) => ['finished', 'unconfirmed'].includes(status)),
-    );
+    const ended = await eventually(rows, (all) => all.every(({ status }) => status === 'finished'), 60_000);
 
     const byId = new Map(ended.map((row) => [row.id, row]));
     for (const { id, url, status } of answers) {
       expect([201, 202]).toContain(status);
       expect(byId.get(id)?.url).toBe(url);
-      if (status === 201) expect(byId.get(id)?.status).toBe('finished');
     }
-    for (const { id } of underWay)
-      expect(byId.get(id)).toMatchObject({ status: 'unconfirmed', attempt: 1, tensorpix_id: null });
-    expect(ended.filter(({ status }) => status === 'unconfirmed')).toHaveLength(underWay.length);
-
+    // What TensorPix had got was adopted, what it had not got was sent again: one job a row, and one row a job.
+    expect(simulator.control.summary().jobs).toBe(ended.length);
+    expect(new Set(ended.map(({ tensorpix_id }) => tensorpix_id)).size).toBe(ended.length);
     const calls = creates();
-    for (const [url, count] of calls) expect(`${url} ${count}`).toBe(`${url} 1`);
-    for (const { url } of underWay) expect(calls.get(url)).toBe(callsAtKill.get(url));
     for (const url of calls.keys()) expect(ended.map((row) => row.url)).toContain(url);
-    expect(ended.filter(({ status }) => status === 'finished').every(({ url }) => calls.get(url) === 1)).toBe(true);
+    for (const { url } of ended.filter(({ id }) => !underWay.some((row) => row.id === id)))
+      expect(`${url} ${calls.get(url)}`).toBe(`${url} 1`);
   });
 
   it('should have called back in order, at least once, with nothing left over', async () => {
