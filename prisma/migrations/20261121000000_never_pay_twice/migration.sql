@@ -65,6 +65,8 @@ ALTER TABLE "idempotency_keys"
 
 -- The rows of an account whose outcome is unknown, by what TensorPix's list can show of them.
 CREATE INDEX "jobs_unconfirmed_idx" ON "jobs" ("account_id", "observable_key") WHERE "status" = 'unconfirmed';
+-- When equals of a row were found to be unknown, whatever has become of them since.
+CREATE INDEX "jobs_unknown_since_idx" ON "jobs" ("account_id", "observable_key", "unknown_since") WHERE "unknown_since" IS NOT NULL;
 -- Their equals that are being sent, or wait to be.
 CREATE INDEX "jobs_submitting_idx" ON "jobs" ("account_id", "observable_key") WHERE "status" = 'submitting';
 CREATE INDEX "jobs_account_at_tensorpix_idx" ON "jobs" ("account_id", "submitted_at") WHERE "status" IN ('queued', 'processing');

@@ -5,7 +5,15 @@ import { TensorpixClient } from '../../tensorpix/tensorpix.client.js';
 import { AccountsStore } from './accounts.store.js';
 import { CLOCK_SLACK_MS, type UnknownCall, type UnownedJob } from './could-be-ours.js';
 import { judgedFromMs, type AccountLook, type Timing, type Trace } from './judgement.js';
-import { ListInterrupted, readWholeList, valueOf, type Listed, type PageCall } from './list-reader.js';
+import {
+  clockOffsetMs,
+  corrected,
+  ListInterrupted,
+  readWholeList,
+  valueOf,
+  type Listed,
+  type PageCall,
+} from './list-reader.js';
 import { normalizeUrl } from './observable-key.js';
 import { SightingsStore } from './sightings.store.js';
 
@@ -42,17 +50,24 @@ export class AccountObserver {
     const { accountId, token, time, timing, mayCall } = context;
     const begunAt = time.now();
     const newest = await this.accounts.findNewestActive(accountId);
-    const list = await readWholeList((limit, offset) => this.tensorpix.listJobs(token, limit, offset), time, mayCall);
+    const list = await readWholeList((limit, offset) => this.listAndNote(context, limit, offset), time, mayCall);
     const matters = list.complete && calls.some((call) => judgedFromMs(call, timing) <= begunAt.getTime());
     const beyond = matters ? await this.searchBeyond(context, calls, list.entries) : NOT_SEARCHED;
     const jobs = [...list.entries, ...beyond.found];
     const ids = jobs.map(({ item }) => item.id);
-    await this.sightings.note(accountId, ids);
+    await this.sightings.note(
+      accountId,
+      beyond.found.map(({ item }) => item.id),
+    );
     const firstSeen = await this.sightings.findFirstSeen(accountId, ids);
     // Read after the lists: what bound its id meanwhile is no candidate, and what was sent meanwhile is in flight.
     const [owned, inFlight] = await Promise.all([
       this.accounts.findOwned(accountId, ids),
-      this.accounts.findInFlight(accountId, [...new Set(calls.map(({ key }) => key))]),
+      this.accounts.findInFlight(
+        accountId,
+        [...new Set(calls.map(({ key }) => key))],
+        calls.map(({ id }) => id),
+      ),
     ]);
     return {
       begunAt,
@@ -65,6 +80,14 @@ export class AccountObserver {
       traces: beyond.traces,
       inFlight,
     };
+  }
+
+  /** What a page has shown is remembered even when the next one does not come. */
+  private async listAndNote({ accountId, token }: ObservationContext, limit: number, offset: number) {
+    const page = await this.tensorpix.listJobs(token, limit, offset);
+    const shown = page.kind === 'ok' ? page.value.items.map(({ id }) => id) : [];
+    await this.sightings.note(accountId, shown);
+    return page;
   }
 
   /** An ended job may have left the list: its input video, or its result, has not. */
@@ -80,7 +103,7 @@ export class AccountObserver {
     );
     const known = new Set(listed.map(({ item }) => item.id));
     const recent = results.entries.filter(
-      ({ item: { created }, clockOffsetMs }) => !isBefore(created, clockOffsetMs, sinceMs),
+      ({ item, clockOffsetMs }) => (corrected(item.created, clockOffsetMs)?.getTime() ?? sinceMs) >= sinceMs,
     );
     const unlisted = [...new Set(recent.map(({ item }) => item.jobId))].filter((id) => id !== null && !known.has(id));
     const owned = await this.accounts.findOwned(accountId, unlisted as number[]);
@@ -95,7 +118,7 @@ export class AccountObserver {
       .filter(({ item }) => item.externalUrl !== null && !explained.has(item.id))
       .map(({ item: { externalUrl, created }, clockOffsetMs }) => ({
         url: normalizeUrl(externalUrl ?? ''),
-        createdAt: created && new Date(created.getTime() + clockOffsetMs),
+        createdAt: corrected(created, clockOffsetMs),
       }));
     const complete = results.complete && videos.complete && asked.length <= SINGLE_CALLS_A_LOOK;
     return { complete, found, traces };
@@ -119,18 +142,13 @@ export class AccountObserver {
       outcome = await this.tensorpix.getHistoryJob(token, id);
     if (outcome.kind === 'refused' && outcome.refusal.reason === 'not_found') return [];
     const { value, date } = valueOf(outcome);
-    return [{ item: value, clockOffsetMs: date ? time.now().getTime() - date.getTime() : 0 }];
+    return [{ item: value, clockOffsetMs: clockOffsetMs(date, time) }];
   }
 }
 
 const NOT_SEARCHED: Searched = { complete: false, found: [], traces: [] };
 
-function isBefore(at: Date | null, clockOffsetMs: number, sinceMs: number): boolean {
-  return at !== null && at.getTime() + clockOffsetMs < sinceMs;
-}
-
 function unownedJob({ item, clockOffsetMs }: Listed<ShownJob>, firstSeenAt: Date | null): UnownedJob {
   const { id, status, costCredits, started, shown } = item;
-  const startedAt = started && new Date(started.getTime() + clockOffsetMs);
-  return { id, status, costCredits, startedAt, firstSeenAt, shown };
+  return { id, status, costCredits, startedAt: corrected(started, clockOffsetMs), firstSeenAt, shown };
 }

@@ -19,6 +19,12 @@ export interface ClaimedAccount {
   failures: number;
 }
 
+/** A job of unknown outcome, and the latest time at which one that TensorPix's list cannot tell from it was found to be so. */
+export interface UnknownJob {
+  job: JobRecord;
+  equalsUnknownSince: Date | null;
+}
+
 const UNKNOWN_A_LOOK = 1_000;
 
 /** Claims on accounts, and what a look has to know of them. An account can have several tenants, so none is named here. */
@@ -96,9 +102,12 @@ export class AccountsStore {
   }
 
   /** The jobs of an account that may or may not be at TensorPix, oldest first, with the database's time. */
-  async findUnknown(accountId: string): Promise<{ jobs: JobRecord[]; time: DatabaseTime }> {
-    const rows = await this.prisma.$queryRaw<(JobRow & { now: Date })[]>`
-      select ${JOB_COLUMNS}, clock.now
+  async findUnknown(accountId: string): Promise<{ unknown: UnknownJob[]; time: DatabaseTime }> {
+    const rows = await this.prisma.$queryRaw<(JobRow & { now: Date; equalsUnknownSince: Date | null })[]>`
+      select ${JOB_COLUMNS}, clock.now,
+             (select max(e.unknown_since) from jobs e
+               where e.account_id = j.account_id and e.observable_key = j.observable_key
+                 and e.unknown_since is not null) as "equalsUnknownSince"
         from (select now() as now) clock
         left join lateral (
           select * from jobs u
@@ -107,8 +116,10 @@ export class AccountsStore {
            order by u.unknown_since
            limit ${UNKNOWN_A_LOOK}::int) j on true`;
     const now = rows[0]?.now ?? new Date();
-    const jobs = rows.filter(({ id }) => id !== null).map((row) => toJobRecord(row));
-    return { jobs, time: new DatabaseTime(now) };
+    const unknown = rows
+      .filter(({ id }) => id !== null)
+      .map(({ equalsUnknownSince, ...row }) => ({ job: toJobRecord(row), equalsUnknownSince }));
+    return { unknown, time: new DatabaseTime(now) };
   }
 
   /** The newest job that the account has at TensorPix for certain: a list without it is not whole. */
@@ -131,12 +142,18 @@ export class AccountsStore {
     return new Set(rows.map(({ id }) => Number(id)));
   }
 
-  /** Which of these keys have a call under way, or one whose sender died and is not settled yet. */
-  async findInFlight(accountId: string, observableKeys: string[]): Promise<Set<string>> {
+  /**
+   * Which of these keys have a call under way, one whose sender died and is not settled yet, or one that has become unknown
+   * since the look began: it is none of `judgedIds`, and one of the jobs that were seen may be its own.
+   */
+  async findInFlight(accountId: string, observableKeys: string[], judgedIds: string[]): Promise<Set<string>> {
     const rows = await this.prisma.$queryRaw<{ key: string }[]>`
       select distinct encode(j.observable_key, 'hex') as key
         from jobs j
-       where j.account_id = ${accountId}::uuid and j.status = 'submitting' and j.lease_token is not null
+       where j.account_id = ${accountId}::uuid
+         and ((j.status = 'submitting' and j.lease_token is not null)
+              or (j.status = 'unconfirmed' and j.clean_looks < ${CLEAN_LOOKS_NEEDED}::int
+                  and j.id <> all(${judgedIds}::uuid[])))
          and j.observable_key in (select decode(k.key, 'hex') from unnest(${observableKeys}::text[]) as k(key))`;
     return new Set(rows.map(({ key }) => key));
   }

@@ -12,8 +12,10 @@ export interface UnknownCall {
   calledAt: Date;
   /** not before the call ended */
   unknownSince: Date;
+  /** the latest such time of all rows that the list cannot tell from this one, known by now or not */
+  equalsUnknownSince: Date;
   cleanLooks: number;
-  /** when the newest clean look began */
+  /** when the newest clean look ended */
   cleanLookAt: Date | null;
 }
 

@@ -12,7 +12,7 @@ import { JobChangesStore } from '../job-changes.store.js';
 import type { JobRecord } from '../job-record.js';
 import { TenantPaceStore } from '../tenant-pace.store.js';
 import { AccountObserver } from './account-observer.js';
-import { AccountsStore, type ClaimedAccount } from './accounts.store.js';
+import { AccountsStore, type ClaimedAccount, type UnknownJob } from './accounts.store.js';
 import { judge, type AccountLook, type Timing } from './judgement.js';
 import { ListInterrupted, type ListTrouble } from './list-reader.js';
 import { nextLookInMs } from './look-pace.js';
@@ -112,27 +112,27 @@ export class JobsReconciler implements OnApplicationBootstrap {
   private async lookAndJudge(
     account: ClaimedAccount,
     claim: { lease: Lease },
-  ): Promise<{ jobs: JobRecord[]; now: Date }> {
+  ): Promise<{ left: UnknownJob[]; now: Date }> {
     const { accountId, tenantId, tokenCiphertext } = account;
-    const { jobs, time } = await this.accounts.findUnknown(accountId);
-    if (jobs.length === 0) return { jobs, now: time.now() };
+    const { unknown, time } = await this.accounts.findUnknown(accountId);
+    if (unknown.length === 0) return { left: [], now: time.now() };
     const { token } = this.tokens.open(tenantId ?? '', tokenCiphertext ?? '');
     const mayCall = () => this.holdOn(accountId, claim);
-    const calls = jobs.map(unknownCall);
+    const calls = unknown.map(({ job, equalsUnknownSince }) => unknownCall(job, equalsUnknownSince));
     const look = await this.observer.look({ accountId, token, time, timing: this.timing, mayCall }, calls);
     const verdicts = judge(calls, look, this.timing);
-    const left: JobRecord[] = [];
-    for (const job of jobs) {
+    const left: UnknownJob[] = [];
+    for (const { job, equalsUnknownSince } of unknown) {
       const verdict = verdicts.get(job.id) ?? { kind: 'wait' };
       const change = verdictChange(job, verdict, look.begunAt, time.now());
       const written = change !== null && (await this.write(change, claim.lease));
       if (written && change) {
         this.metrics.verdicts.inc({ verdict: verdict.kind });
-        if (change.after.status === 'unconfirmed') left.push(change.after);
+        if (change.after.status === 'unconfirmed') left.push({ job: change.after, equalsUnknownSince });
         this.report(change.after, verdict.kind, look);
-      } else left.push(job);
+      } else left.push({ job, equalsUnknownSince });
     }
-    return { jobs: left, now: time.now() };
+    return { left, now: time.now() };
   }
 
   private async write(change: Parameters<JobChangesStore['apply']>[0], lease: Lease): Promise<boolean> {

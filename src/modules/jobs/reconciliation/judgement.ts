@@ -27,7 +27,7 @@ export interface AccountLook {
   holdsNewest: boolean;
   unowned: UnownedJob[];
   traces: Trace[];
-  /** keys of which a call was under way when the look had ended */
+  /** keys of which a call was under way, or had just become unknown, when the look had ended */
   inFlight: ReadonlySet<string>;
 }
 
@@ -81,9 +81,12 @@ export const GUARDS: Guards = {
   waitsForCallsInFlight: true,
 };
 
-/** From when on a look may count: the call can have had its effect until then. Milliseconds since the epoch. */
-export function judgedFromMs({ unknownSince }: UnknownCall, { callTimeoutMs, graceMs }: Timing): number {
-  return unknownSince.getTime() + callTimeoutMs + graceMs;
+/**
+ * From when on a look may count: until then the call can have its effect, and so can one of an equal row, which may have been
+ * given this call's job. Milliseconds since the epoch.
+ */
+export function judgedFromMs({ equalsUnknownSince }: UnknownCall, { callTimeoutMs, graceMs }: Timing): number {
+  return equalsUnknownSince.getTime() + callTimeoutMs + graceMs;
 }
 
 /** Pure: what a look means for the unknown calls of its account, all of them. */
@@ -145,7 +148,10 @@ function leavesTrace(call: UnknownCall, { traces, unowned }: AccountLook, guards
   );
 }
 
-/** Pairs calls with jobs, the nearest in time first, each at most once. */
+/**
+ * Pairs calls with jobs, each at most once. The latest call chooses first, the job that is nearest in time: what fits a later call
+ * fits every earlier one too, so that this leaves the fewest calls without a job.
+ */
 function nearest(
   calls: UnknownCall[],
   jobs: UnownedJob[],
@@ -162,7 +168,7 @@ function nearest(
   );
   const taken = new Set<UnknownCall | UnownedJob>();
   return pairs
-    .sort((a, b) => a.distanceMs - b.distanceMs)
+    .sort((a, b) => b.call.calledAt.getTime() - a.call.calledAt.getTime() || a.distanceMs - b.distanceMs)
     .filter(({ call, job }) => {
       if (taken.has(call) || taken.has(job)) return false;
       taken.add(call).add(job);

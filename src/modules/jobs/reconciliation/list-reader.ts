@@ -2,10 +2,22 @@ import type { DatabaseTime } from '../../../common/time/database-time.js';
 import type { UpstreamPage } from '../../tensorpix/answers.js';
 import type { CallOutcome, Refusal } from '../../tensorpix/call-outcome.js';
 
-/** An entry of a list with how far TensorPix's clock was off in the answer that showed it: database minus TensorPix. */
+/**
+ * An entry of a list with how far TensorPix's clock was off in the answer that showed it: database minus TensorPix. Null when the
+ * answer did not tell: then nothing is known of its times.
+ */
 export interface Listed<T> {
   item: T;
-  clockOffsetMs: number;
+  clockOffsetMs: number | null;
+}
+
+/** One of TensorPix's times as the database would have told it. */
+export function corrected(at: Date | null, clockOffsetMs: number | null): Date | null {
+  return at === null || clockOffsetMs === null ? null : new Date(at.getTime() + clockOffsetMs);
+}
+
+export function clockOffsetMs(date: Date | undefined, time: DatabaseTime): number | null {
+  return date ? time.now().getTime() - date.getTime() : null;
 }
 
 /** A list that was read from its first page to its last. */
@@ -52,8 +64,8 @@ export async function readWholeList<T extends { id: number }>(
   for (let pages = 0; pages < MAX_PAGES; pages += 1) {
     if (!(await mayCall())) throw new ListInterrupted({ kind: 'stopped' });
     const { value, date } = valueOf(await page(PAGE_SIZE, offset));
-    const clockOffsetMs = date ? time.now().getTime() - date.getTime() : 0;
-    for (const item of value.items) byId.set(item.id, { item, clockOffsetMs });
+    const offsetMs = clockOffsetMs(date, time);
+    for (const item of value.items) byId.set(item.id, { item, clockOffsetMs: offsetMs });
     counts.add(value.count);
     offset += value.entries;
     if (value.hasNext && value.entries > 0) continue;

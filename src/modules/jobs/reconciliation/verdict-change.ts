@@ -6,14 +6,16 @@ import { observableOf } from './observable-key.js';
 import { CLEAN_LOOKS_NEEDED } from './unknown-equal.sql.js';
 
 /** The call of a row of unknown outcome, as far as judging it needs. */
-export function unknownCall(job: JobRecord): UnknownCall {
+export function unknownCall(job: JobRecord, equalsUnknownSince: Date | null = null): UnknownCall {
+  const unknownSince = job.unknownSince ?? job.updatedAt;
   return {
     id: job.id,
     key: job.observableKey ?? '',
     observable: observableOf(job.input),
     input: job.input,
     calledAt: job.calledAt ?? job.createdAt,
-    unknownSince: job.unknownSince ?? job.updatedAt,
+    unknownSince,
+    equalsUnknownSince: equalsUnknownSince ?? unknownSince,
     cleanLooks: job.cleanLooks,
     cleanLookAt: job.cleanLookAt,
   };
@@ -76,14 +78,14 @@ export function resubmit(
 function notFound(job: JobRecord, lookBegunAt: Date, now: Date): JobChange {
   const looks = job.cleanLooks + 1;
   const steps = [{ name: 'not_found', data: notFoundData(looks, lookBegunAt) }];
-  return changeJob(job, { cleanLooks: looks, cleanLookAt: lookBegunAt }, now, { steps });
+  return changeJob(job, { cleanLooks: looks, cleanLookAt: now }, now, { steps });
 }
 
 function absent(job: JobRecord, lookBegunAt: Date, now: Date): JobChange {
   const step = { name: 'not_found', data: notFoundData(job.cleanLooks + 1, lookBegunAt) };
   if (!job.strict || job.cancelRequestedAt !== null) return resubmit(job, now, [step]);
   // Under strict handling nothing is sent again: whoever asked decides what follows.
-  const patch = { statusReason: 'outcome_unknown', cleanLooks: CLEAN_LOOKS_NEEDED, cleanLookAt: lookBegunAt } as const;
+  const patch = { statusReason: 'outcome_unknown', cleanLooks: CLEAN_LOOKS_NEEDED, cleanLookAt: now } as const;
   return changeJob(job, patch, now, { steps: [step, { name: 'undecided', data: { reason: 'strict_handling' } }] });
 }
 
