@@ -47,7 +47,7 @@ export class AccountObserver {
 
   /** @throws ListInterrupted */
   async look(context: ObservationContext, calls: UnknownCall[]): Promise<AccountLook> {
-    const { accountId, token, time, timing, mayCall } = context;
+    const { accountId, time, timing, mayCall } = context;
     const begunAt = time.now();
     const newest = await this.accounts.findNewestActive(accountId);
     const list = await readWholeList((limit, offset) => this.listAndNote(context, limit, offset), time, mayCall);
