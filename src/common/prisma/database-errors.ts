@@ -38,6 +38,19 @@ export function isDatabaseAway(error: unknown): boolean {
   return codesOf(error).some((code) => AWAY.has(code) || AWAY_MESSAGES.test(code));
 }
 
+/** What a statement met that may be gone when it is repeated: nothing was written. */
+const PASSING = new Set([
+  '40001', // serialization_failure
+  '40P01', // deadlock_detected
+  '55P03', // lock_not_available
+  '57014', // query_canceled, by statement_timeout
+]);
+
+/** True when the same statement may succeed a little later. */
+export function isPassing(error: unknown): boolean {
+  return isDatabaseAway(error) || codesOf(error).some((code) => PASSING.has(code));
+}
+
 /** True for a violated unique constraint (SQLSTATE 23505), by raw statements and by Prisma's own. */
 export function isUniqueViolation(error: unknown): boolean {
   const codes = codesOf(error);

@@ -1,10 +1,10 @@
-import { isDatabaseAway } from './database-errors.js';
+import { isPassing } from './database-errors.js';
 
 const FIRST_PAUSE_MS = 100;
 const LONGEST_PAUSE_MS = 2_000;
 
 /**
- * Repeats a statement while the database is away, for at most so long. Only for statements that are safe to repeat after
+ * Repeats a statement while the database is away or busy with somebody else's locks, for at most so long. Only for statements that are safe to repeat after
  * an unknown outcome: fenced updates, and inserts that ignore their own row.
  */
 export async function retryWhileAway<T>(forMs: number, run: () => Promise<T>): Promise<T> {
@@ -13,7 +13,7 @@ export async function retryWhileAway<T>(forMs: number, run: () => Promise<T>): P
     try {
       return await run();
     } catch (error) {
-      if (!isDatabaseAway(error) || performance.now() + pauseMs > untilMs) throw error;
+      if (!isPassing(error) || performance.now() + pauseMs > untilMs) throw error;
       await new Promise((resolve) => setTimeout(resolve, pauseMs));
     }
   }

@@ -6,9 +6,11 @@ import { TensorpixClient } from '../tensorpix/tensorpix.client.js';
 import { JobChangesStore } from './job-changes.store.js';
 import { changeJob, type JobChange } from './job-change.js';
 import { observe } from './job-observation.js';
+import type { JobRecord } from './job-record.js';
 import { jobPath, jobView, type JobView } from './job-resource.js';
 import { isAtTensorpix, isTerminal } from './job-state.js';
 import { JobsStore, type JobWithTime } from './jobs.store.js';
+import { isUnknown } from './reconciliation/wake-up.sql.js';
 
 /** 200: canceled. 202: wanted, and not confirmed by TensorPix yet. */
 export interface Canceled {
@@ -38,8 +40,7 @@ export class JobCancelService {
       if (!found || found.job.kind !== 'video') throw Problem.notFound('The job');
       const { job } = found;
       if (isTerminal(job.status)) return this.alreadyEnded(tenant, found);
-      const waitsUnsent = job.status === 'submitting' && job.leaseToken === null;
-      if (waitsUnsent) {
+      if (isNotAtTensorpix(job)) {
         if (await this.changes.apply(changeJob(job, { status: 'canceled' }, found.time.now())))
           return this.answer(tenant, id);
       } else if (job.cancelRequestedAt !== null || (await this.changes.apply(wish(found)))) {
@@ -91,6 +92,11 @@ export class JobCancelService {
     if (job.status !== 'canceled') throw endedOtherwise(job.status, job.id);
     return this.answer(tenant, job.id);
   }
+}
+
+/** Not sent yet, or looked for and not found: there is nothing to cancel there. */
+function isNotAtTensorpix(job: JobRecord): boolean {
+  return job.status === 'submitting' ? job.leaseToken === null : job.status === 'unconfirmed' && !isUnknown(job);
 }
 
 function wish({ job, time }: JobWithTime): JobChange {

@@ -1,21 +1,16 @@
 import { Injectable } from '@nestjs/common';
 import { Prisma } from '../../generated/prisma/client.js';
 import { MicroBatcher } from '../../common/loops/micro-batcher.js';
-import type { Lease } from '../../common/loops/lease.js';
 import { Metrics } from '../../common/metrics.js';
 import { PrismaService } from '../../common/prisma/prisma.service.js';
 import { DUE_NOW } from '../../common/prisma/due-now.sql.js';
-import { DatabaseTime } from '../../common/time/database-time.js';
 import { insertDeliveries, supersedeDeliveries } from '../webhooks/deliveries.sql.js';
 import type { NewDelivery } from '../webhooks/webhook-types.js';
 import { DeliveryWakeUp } from '../webhooks/delivery-wake-up.js';
 import type { JobChange } from './job-change.js';
 import { isAtTensorpix } from './job-state.js';
-import { JOB_COLUMNS, toJobRecord, type JobRow } from './job-rows.js';
 import { changeKeys } from './idempotency/idempotency.sql.js';
-import type { JobWithTime } from './jobs.store.js';
 import { isUnknown, WAKE_ACCOUNTS, wakeEquals } from './reconciliation/wake-up.sql.js';
-import { EQUAL_RECHECK_MS, unknownEqual } from './reconciliation/unknown-equal.sql.js';
 
 /** What must still hold when a change is written, beside the sequence number that it was made from. */
 export interface Fence {
@@ -32,21 +27,6 @@ interface FencedChange {
   fence: Fence;
 }
 
-/** A job that is to be sent, with the token of the account that it was claimed for. */
-export interface ClaimedJob extends JobWithTime {
-  tokenCiphertext: string;
-}
-
-/** A job at TensorPix, as much of it as planning a look needs. */
-export interface ActiveJob {
-  id: string;
-  tensorpixId: number;
-  etaSeconds: number | null;
-  cancelRequested: boolean;
-}
-
-const FIRST_WAITING_TENANT = Prisma.sql`
-  select j.tenant_id from jobs j where j.status = 'submitting' and j.due_at is not null`;
 const CHANGES_A_STATEMENT = 200;
 
 /** Everything that changes jobs. One statement for many changes; each is applied whole or not at all. */
@@ -97,7 +77,8 @@ export class JobChangesStore {
            set status = i.status, status_reason = i.status_reason, tensorpix_id = i.tensorpix_id,
                progress = i.progress, eta_seconds = i.eta_seconds, cost_credits = i.cost_credits, output = i.output,
                error = i.error, sequence = i.sequence, reported_progress = i.reported_progress, attempt = i.attempt,
-               unknown_since = i.unknown_since, clean_looks = i.clean_looks, clean_look_at = i.clean_look_at,
+               unknown_since = case when i.status = 'unconfirmed' and j.status <> 'unconfirmed' then now()
+                                    else i.unknown_since end, clean_looks = i.clean_looks, clean_look_at = i.clean_look_at,
                due_at = i.due_at, lease_token = i.lease_token, lease_expires_at = i.lease_expires_at,
                cancel_requested_at = i.cancel_requested_at, result_awaited_since = i.result_awaited_since,
                missing_since = i.missing_since, missing_looks = i.missing_looks, submitted_at = i.submitted_at,
@@ -122,8 +103,13 @@ export class JobChangesStore {
           join changed c on c.id = e.job_id
       ), paced as (
         update tenant_paces p set poll_due_at = ${DUE_NOW}
-          from (select tenant_id, bool_or(cancels) as cancels from changed where at_tensorpix group by tenant_id) c
-         where p.tenant_id = c.tenant_id and (p.poll_due_at is null or (c.cancels and p.poll_due_at > now()))
+         where p.tenant_id in (
+           select f.tenant_id
+             from (select tenant_id, bool_or(cancels) as cancels from changed where at_tensorpix group by tenant_id) c
+             join tenant_paces f on f.tenant_id = c.tenant_id
+            where f.poll_due_at is null or (c.cancels and f.poll_due_at > now())
+              -- Held by a look that ends: it sees these jobs, and TensorPix's answer must not wait for it.
+              for update of f skip locked)
       )${besides.length === 0 ? Prisma.empty : Prisma.sql`, ${Prisma.join(besides)}`}
       select id, sequence from changed`;
     const ids = new Set(changed.map(({ id }) => id));
@@ -135,105 +121,6 @@ export class JobChangesStore {
 
   private count({ before, after: { kind, status } }: JobChange): void {
     if (status !== before.status) this.metrics.transitions.inc({ kind, status });
-  }
-
-  /**
-   * Takes parked jobs that are due and commits the attempt: from then on the row counts as sent until its outcome is
-   * known. One index range a tenant, so that the rows of one that is suspended, busy or resting are not even read. A row
-   * whose equal is of unknown outcome is put off.
-   */
-  async claimDueAnyTenant(
-    lease: Lease,
-    limit: number,
-    tenants: { most: number; busy: string[] },
-  ): Promise<ClaimedJob[]> {
-    const rows = await this.prisma.$queryRaw<(JobRow & { now: Date; tokenCiphertext: string })[]>`
-      with recursive waiting as (
-        (${FIRST_WAITING_TENANT} order by j.tenant_id limit 1)
-        union all
-        select (${FIRST_WAITING_TENANT} and j.tenant_id > w.tenant_id order by j.tenant_id limit 1)
-          from waiting w where w.tenant_id is not null
-      ), candidate as (
-        select c.*, t.account_id as current_account
-          from waiting w
-          join tenants t on t.id = w.tenant_id and t.status = 'active' and t.token_ciphertext is not null
-          left join tenant_paces p on p.tenant_id = w.tenant_id
-         cross join lateral (
-           select x.id, x.due_at, x.observable_key, row_number() over (order by x.due_at) as place
-             from jobs x
-            where x.tenant_id = w.tenant_id and x.status = 'submitting' and x.due_at <= now()
-            order by x.due_at
-            limit ${tenants.most}::int) c
-         where coalesce(greatest(p.rest_until, p.hold_until) <= now(), true) and w.tenant_id <> all(${tenants.busy}::uuid[])
-         order by c.place, c.due_at
-         limit ${limit}::int
-      ), due as (
-        select x.id, t.account_id, t.token_ciphertext, x.status_reason is distinct from 'outcome_unknown' as newly,
-               exists (${unknownEqual(Prisma.sql`t.account_id`, Prisma.sql`x.observable_key`)}) as waits
-          from jobs x
-          join tenants t on t.id = x.tenant_id
-         where x.id in (select id from candidate)
-           and x.status = 'submitting' and x.due_at <= now() and t.status = 'active'
-           -- A token that is being replaced at this moment is waited for, and read again.
-           for update of x skip locked for key share of t
-      ), j as (
-        update jobs
-           set lease_token = ${lease.token}::uuid, due_at = null, account_id = due.account_id, called_at = now(),
-               lease_expires_at = now() + ${lease.durationMs}::float8 * interval '1 millisecond',
-               status_reason = 'sending', attempt = attempt + 1, sequence = sequence + 1, updated_at = now()
-          from due where jobs.id = due.id and not due.waits
-        returning jobs.*, due.token_ciphertext
-      ), put_off as (
-        update jobs
-           set due_at = now() + ${EQUAL_RECHECK_MS}::float8 * interval '1 millisecond', status_reason = 'outcome_unknown',
-               sequence = sequence + due.newly::int, updated_at = now()
-          from due where jobs.id = due.id and due.waits
-        returning jobs.id, jobs.tenant_id, jobs.sequence, jobs.due_at, due.newly
-      ), put_off_event as (
-        insert into job_events (job_id, sequence, tenant_id, type, data)
-        select w.id, w.sequence, w.tenant_id, 'job.parked', jsonb_build_object('reason', 'outcome_unknown', 'due_at', w.due_at)
-          from put_off w where w.newly
-      ), event as (
-        insert into job_events (job_id, sequence, tenant_id, type, data)
-        select j.id, j.sequence, j.tenant_id, case j.kind when 'video' then 'job' else 'image' end || '.sending',
-               jsonb_build_object('attempt', j.attempt)
-          from j
-      )
-      select ${JOB_COLUMNS}, now() as now, j.token_ciphertext as "tokenCiphertext" from j`;
-    return rows.map(({ tokenCiphertext, ...row }) => ({ ...withTime(row), tokenCiphertext }));
-  }
-
-  /** What a tenant has at TensorPix, light: to know what to ask for. */
-  async findAtTensorpix(tenantId: string, limit: number): Promise<ActiveJob[]> {
-    const rows = await this.prisma.$queryRaw<(Omit<ActiveJob, 'tensorpixId'> & { tensorpixId: bigint })[]>`
-      select j.id, j.tensorpix_id as "tensorpixId", j.eta_seconds as "etaSeconds",
-             j.cancel_requested_at is not null as "cancelRequested"
-        from jobs j
-       where j.tenant_id = ${tenantId}::uuid and j.status in ('queued', 'processing') and j.tensorpix_id is not null
-       order by j.tensorpix_id desc
-       limit ${limit}`;
-    return rows.map((row) => ({ ...row, tensorpixId: Number(row.tensorpixId) }));
-  }
-
-  /** The rows that TensorPix's ids belong to, where they have not ended. */
-  async findByTensorpixIds(tenantId: string, tensorpixIds: number[]): Promise<JobWithTime[]> {
-    const rows = await this.prisma.$queryRaw<(JobRow & { now: Date })[]>`
-      select ${JOB_COLUMNS}, now() as now
-        from jobs j
-       where j.tenant_id = ${tenantId}::uuid and j.status in ('queued', 'processing')
-         and j.tensorpix_id = any(${tensorpixIds}::bigint[])`;
-    return rows.map(withTime);
-  }
-
-  /** Rows whose sender died or stalled: the call may have been made. */
-  async findExpiredSendsAnyTenant(limit: number): Promise<JobWithTime[]> {
-    const rows = await this.prisma.$queryRaw<(JobRow & { now: Date })[]>`
-      select ${JOB_COLUMNS}, now() as now
-        from jobs j
-       where j.lease_expires_at < now() and j.status = 'submitting'
-       order by j.lease_expires_at
-       limit ${limit}`;
-    return rows.map(withTime);
   }
 }
 
@@ -254,10 +141,6 @@ function sideEffects(items: FencedChange[], deliveries: NewDelivery[]): Prisma.S
 
 function byId(a: FencedChange, b: FencedChange): number {
   return a.change.after.id < b.change.after.id ? -1 : 1;
-}
-
-function withTime(row: JobRow & { now: Date }): JobWithTime {
-  return { job: toJobRecord(row), time: new DatabaseTime(row.now) };
 }
 
 function toChangeRow({ change: { before, after }, fence }: FencedChange): Record<string, unknown> {

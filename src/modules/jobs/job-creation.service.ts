@@ -19,7 +19,8 @@ import { fingerprintOf, type IdempotencyKey } from './idempotency/idempotency-ke
 import { IdempotencyKeysStore } from './idempotency/idempotency-keys.store.js';
 import { inProgress, ReplayService } from './idempotency/replay.service.js';
 import { observableKey } from './reconciliation/observable-key.js';
-import { JobsStore, type Inserted, type JobWithTime } from './jobs.store.js';
+import { JobIntentsStore, type Inserted } from './job-intents.store.js';
+import type { JobWithTime } from './jobs.store.js';
 import { JobsSubmitter } from './jobs.submitter.js';
 import { SubmissionService, type Submitted } from './submission.service.js';
 import { WaitingCaller } from './waiting-caller.js';
@@ -61,7 +62,7 @@ const EQUAL_UNKNOWN =
 export class JobCreationService {
   constructor(
     @Inject(CONFIG) private readonly config: Config,
-    private readonly jobs: JobsStore,
+    private readonly intents: JobIntentsStore,
     private readonly submissions: SubmissionService,
     private readonly submitter: JobsSubmitter,
     private readonly tokens: TenantTokens,
@@ -83,7 +84,7 @@ export class JobCreationService {
     const intent = { ...this.intent(tenant, request), ...checked, key, lease, strict: prefer.strict };
     const recorded = await this.record({ ...intent, parks: prefer.respondAsync });
     if ('replayed' in recorded) return recorded;
-    if (!lease || recorded.job.leaseToken === null) {
+    if (!lease || recorded.job.leaseToken !== lease.token) {
       this.submitter.kick();
       return accepted(recorded.job);
     }
@@ -113,14 +114,14 @@ export class JobCreationService {
     const { kind, tenantId, key } = intent;
     for (let tries = 0; tries < KEY_TRIES; tries += 1) {
       const recorded = await this.insert(intent);
+      if (typeof recorded === 'object') return recorded;
+      const replayed = key && (await this.replays.replay(tenantId, kind, key));
+      if (replayed) return replayed;
       if (recorded === 'equal_unknown') throw new Problem('unavailable', EQUAL_UNKNOWN, { retryAfterSeconds: 30 });
       if (recorded === 'tenant_gone') {
         this.keys.clear();
         throw new Problem('forbidden', 'This tenant has just been suspended, deleted, or given another account.');
       }
-      if (recorded !== 'key_taken') return recorded;
-      const replayed = key && (await this.replays.replay(tenantId, kind, key));
-      if (replayed) return replayed;
       // The key has been freed since: it may be used anew.
     }
     throw inProgress();
@@ -128,7 +129,7 @@ export class JobCreationService {
 
   private insert(intent: Intent): Promise<Inserted> {
     const { id, kind } = intent;
-    return this.jobs.insert(intent).catch((error: unknown) => {
+    return this.intents.insert(intent).catch((error: unknown) => {
       if (!isDatabaseAway(error)) throw error;
       const detail =
         'The database cannot be reached. Whether the job was recorded is not known: look for job_id before you send it again, or repeat the request with its Idempotency-Key.';

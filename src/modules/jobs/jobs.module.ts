@@ -12,7 +12,9 @@ import { AccountObserver } from './reconciliation/account-observer.js';
 import { AccountsStore } from './reconciliation/accounts.store.js';
 import { JobsReconciler } from './reconciliation/jobs.reconciler.js';
 import { SightingsStore } from './reconciliation/sightings.store.js';
+import { JobIntentsStore } from './job-intents.store.js';
 import { JobChangesStore } from './job-changes.store.js';
+import { JobClaimsStore } from './job-claims.store.js';
 import { JobCreationService } from './job-creation.service.js';
 import { JobsController } from './jobs.controller.js';
 import { JobsPoller } from './jobs.poller.js';
@@ -29,7 +31,9 @@ import { TenantPaceStore } from './tenant-pace.store.js';
   controllers: [JobsController, JobResolutionController],
   providers: [
     JobsStore,
+    JobIntentsStore,
     JobChangesStore,
+    JobClaimsStore,
     TenantPaceStore,
     SubmissionRecorder,
     SubmissionService,

@@ -4,7 +4,8 @@ import { LoopRunner } from '../../common/loops/loop-runner.js';
 import { Occupancy } from '../../common/loops/occupancy.js';
 import type { Lease } from '../../common/loops/lease.js';
 import { TenantTokens, type OpenToken } from '../tenants/tenant-tokens.js';
-import { JobChangesStore, type ClaimedJob } from './job-changes.store.js';
+import { JobChangesStore } from './job-changes.store.js';
+import { JobClaimsStore, type ClaimedJob } from './job-claims.store.js';
 import type { JobChange } from './job-change.js';
 import type { JobRecord } from './job-record.js';
 import { expireSource, settleExpired, unsent } from './submission-change.js';
@@ -30,6 +31,7 @@ export class JobsSubmitter implements OnApplicationBootstrap {
   private wake: () => void = () => undefined;
 
   constructor(
+    private readonly claims: JobClaimsStore,
     private readonly changes: JobChangesStore,
     private readonly submissions: SubmissionService,
     private readonly recorder: SubmissionRecorder,
@@ -53,9 +55,9 @@ export class JobsSubmitter implements OnApplicationBootstrap {
     if (room <= 0) return false;
     const lease = this.submissions.newLease();
     const busy = this.tenants.busy(MAX_IN_FLIGHT_A_TENANT);
-    const claimed = await this.changes.claimDueAnyTenant(lease, room, { most: MAX_IN_FLIGHT_A_TENANT, busy });
-    for (const job of claimed) this.start(job, lease);
-    return claimed.length > 0;
+    const { jobs, putOff } = await this.claims.claimDueAnyTenant(lease, room, { most: MAX_IN_FLIGHT_A_TENANT, busy });
+    for (const job of jobs) this.start(job, lease);
+    return jobs.length + putOff > 0;
   }
 
   async drain(): Promise<void> {
@@ -63,7 +65,7 @@ export class JobsSubmitter implements OnApplicationBootstrap {
   }
 
   private async settleExpired(): Promise<void> {
-    const expired = await this.changes.findExpiredSendsAnyTenant(EXPIRED_A_TICK);
+    const expired = await this.claims.findExpiredSendsAnyTenant(EXPIRED_A_TICK);
     const settled = expired.map(({ job, time }) => this.changes.apply(settleExpired(job, time.now())));
     // One row that cannot be written must not keep the others from being sent.
     for (const { status, reason } of (await Promise.allSettled(settled)) as { status: string; reason?: unknown }[]) {

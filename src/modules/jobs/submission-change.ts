@@ -81,7 +81,8 @@ export function settleLate(job: JobRecord, decision: Decision, now: Date): JobCh
 export function settleExpired(job: JobRecord, now: Date): JobChange {
   const data = { reason: 'sender_lost' };
   if (job.kind === 'video') return changeJob(job, { ...UNLEASED, ...becameUnknown(job, now, null) }, now, { data });
-  if (isFree(job)) return changeJob(job, { ...UNLEASED, dueAt: now }, now, { steps: [{ name: 'parked', data }] });
+  if (isFree(job) && !job.strict)
+    return changeJob(job, { ...UNLEASED, dueAt: now }, now, { steps: [{ name: 'parked', data }] });
   const error = {
     code: 'outcome_unknown',
     detail: 'The gateway stopped during the call; whether TensorPix made and charged this image cannot be looked up.',
@@ -95,12 +96,19 @@ function becameUnknown({ observableKey }: JobRecord, now: Date, reason: StatusRe
   return { status: 'unconfirmed', unknownSince: now, cleanLooks: 0, cleanLookAt: null, statusReason } as const;
 }
 
-/** The change of a row that was claimed and certainly not sent. */
+/** The change of a row that was claimed and certainly not sent: it waits, and is sent when it is due. */
 export function unsent(job: JobRecord, now: Date, dueAt: Date = now): JobChange {
-  const steps = [{ name: 'claim_released' }];
-  if (!job.strict) return changeJob(job, { ...UNLEASED, dueAt, attempt: job.attempt - 1 }, now, { steps });
+  return changeJob(job, { ...UNLEASED, dueAt, attempt: job.attempt - 1 }, now, { steps: [{ name: 'claim_released' }] });
+}
+
+/** As `unsent`, for a caller that wants nothing parked: it is told that nothing was sent. */
+export function unsentStrict(job: JobRecord, now: Date, answered: boolean): JobChange {
   const error = { code: 'upstream_unreachable', detail: 'The gateway was too slow to send the job in time.' };
-  return changeJob(job, { ...UNLEASED, status: 'failed', error }, now, { steps, data: { code: error.code } });
+  return changeJob(job, { ...UNLEASED, status: 'failed', error }, now, {
+    steps: [{ name: 'claim_released' }],
+    data: { code: error.code },
+    notify: !answered,
+  });
 }
 
 /** The change of a row whose presigned source has expired before it was sent. */

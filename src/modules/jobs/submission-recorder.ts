@@ -82,8 +82,9 @@ export class SubmissionRecorder {
     let current: JobWithTime | null = claimed;
     for (let tries = 0; tries < TRIES && current?.job.leaseToken === lease.token; tries += 1) {
       const change = changeOf(current.job, current.time.now());
-      if (await this.changes.apply(change, { sendLease: lease.token })) return this.noted(change);
-      current = await this.jobs.findRecord(claimed.job.tenantId, claimed.job.id);
+      const written = await retryWhileAway(PATIENCE_MS, () => this.changes.apply(change, { sendLease: lease.token }));
+      if (written) return this.noted(change);
+      current = await retryWhileAway(PATIENCE_MS, () => this.jobs.findRecord(claimed.job.tenantId, claimed.job.id));
     }
     return current?.job ?? claimed.job;
   }

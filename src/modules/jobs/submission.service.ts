@@ -11,7 +11,7 @@ import type { KeyEffect } from './idempotency/idempotency.sql.js';
 import { withKey } from './job-change.js';
 import type { JobRecord } from './job-record.js';
 import type { JobWithTime } from './jobs.store.js';
-import { unsent } from './submission-change.js';
+import { unsent, unsentStrict } from './submission-change.js';
 import { decide, type Decision, type SubmissionResult } from './submission-outcome.js';
 import { SubmissionRecorder } from './submission-recorder.js';
 import { TenantPaceStore } from './tenant-pace.store.js';
@@ -108,7 +108,7 @@ export class SubmissionService {
   private async giveUp(claimed: JobWithTime, lease: Lease, caller: Caller): Promise<Submitted> {
     this.metrics.lostLeases.inc({ loop: 'submission' });
     const job = await this.recorder.putBack(claimed, lease, (row, now) => {
-      const change = unsent(row, now);
+      const change = caller.strict ? unsentStrict(row, now, caller.takeAnswer()) : unsent(row, now);
       return withKey(change, caller.keyEffect({ job: change.after, decision: null, retryAfterMs: null }));
     });
     return { job, decision: null, retryAfterMs: null };

@@ -7,7 +7,8 @@ import { isDatabaseAway } from '../../common/prisma/database-errors.js';
 import type { UpstreamJob } from '../tensorpix/answers.js';
 import type { CallOutcome, Refusal } from '../tensorpix/call-outcome.js';
 import { TensorpixClient } from '../tensorpix/tensorpix.client.js';
-import { JobChangesStore, type ActiveJob } from './job-changes.store.js';
+import { JobChangesStore } from './job-changes.store.js';
+import { JobClaimsStore, type ActiveJob } from './job-claims.store.js';
 import { observe, observeMissing, type Observed } from './job-observation.js';
 import type { JobRecord } from './job-record.js';
 import { SightingsStore } from './reconciliation/sightings.store.js';
@@ -58,6 +59,7 @@ class Interrupted extends Error {
 export class TenantLook {
   constructor(
     private readonly tensorpix: TensorpixClient,
+    private readonly claims: JobClaimsStore,
     private readonly changes: JobChangesStore,
     private readonly sightings: SightingsStore,
     private readonly metrics: Metrics,
@@ -66,7 +68,7 @@ export class TenantLook {
   ) {}
 
   async look(context: LookContext): Promise<LookResult> {
-    const active = await this.changes.findAtTensorpix(context.tenantId, ACTIVE_A_LOOK);
+    const active = await this.claims.findAtTensorpix(context.tenantId, ACTIVE_A_LOOK);
     const unseen = new Map(active.map((job) => [job.tensorpixId, job]));
     const etas: number[] = [];
     const note = (seen: UpstreamJob[]) => {
@@ -85,7 +87,8 @@ export class TenantLook {
 
   /** Cancels that could not be confirmed when they were asked for. TensorPix's answer shows in the look that follows. */
   private async cancelWanted(context: LookContext, active: ActiveJob[]): Promise<void> {
-    for (const { tensorpixId } of active.filter((job) => job.cancelRequested).slice(0, SINGLE_CALLS_A_LOOK)) {
+    const wanted = active.filter((job) => job.cancelRequested).map(({ tensorpixId }) => tensorpixId);
+    for (const tensorpixId of sample(wanted, SINGLE_CALLS_A_LOOK)) {
       const outcome = await this.ask(context, () => this.tensorpix.cancelJob(context.token, tensorpixId));
       if (outcome.kind === 'refused') this.interruptOn(outcome.refusal);
     }
@@ -138,7 +141,7 @@ export class TenantLook {
   private async apply(context: LookContext, seen: UpstreamJob[]): Promise<void> {
     if (seen.length === 0) return;
     const byId = new Map(seen.map((job) => [job.id, job]));
-    const rows = await this.changes.findByTensorpixIds(context.tenantId, [...byId.keys()]);
+    const rows = await this.claims.findByTensorpixIds(context.tenantId, [...byId.keys()]);
     await Promise.all(
       rows.map(async ({ job, time }) => {
         const upstream = byId.get(job.tensorpixId ?? 0);
@@ -148,7 +151,7 @@ export class TenantLook {
   }
 
   private async applyMissing(context: LookContext, tensorpixId: number): Promise<void> {
-    const [row] = await this.changes.findByTensorpixIds(context.tenantId, [tensorpixId]);
+    const [row] = await this.claims.findByTensorpixIds(context.tenantId, [tensorpixId]);
     if (row) await this.writeOne(context, row.job, () => observeMissing(row.job, row.time.now()));
   }
 

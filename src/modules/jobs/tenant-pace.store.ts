@@ -18,12 +18,14 @@ export interface ClaimedTenant {
 export class TenantPaceStore {
   constructor(private readonly prisma: PrismaService) {}
 
-  /** Nothing is sent with this tenant's token before the time has passed, on any replica. It never shortens a rest. */
+  /** Nothing is sent with this tenant's token before the time has passed, by any tenant that has it, on any replica. */
   async rest(tenantId: string, restMs: number): Promise<void> {
     await this.prisma.$executeRaw`
       update tenant_paces
          set rest_until = greatest(rest_until, now() + ${restMs}::float8 * interval '1 millisecond')
-       where tenant_id = ${tenantId}::uuid`;
+       where tenant_id in (
+         select sharing.id from tenants t join tenants sharing on sharing.account_id = t.account_id
+          where t.id = ${tenantId}::uuid)`;
   }
 
   /** The account refuses jobs: nothing of this tenant is sent in the background before the time has passed. */

@@ -12,7 +12,8 @@ import {
 import { checkTime } from '../../common/validation/time.js';
 import { SCOPES, type Scope } from './api-key.js';
 import { TOKEN_PATTERN } from './tenant-token.js';
-import type { TenantStatus, TokenStatus } from './tenants.store.js';
+import type { TenantStatus } from './tenants.store.js';
+import type { TokenStatus } from './token-columns.store.js';
 
 const MAX_INT = 2_147_483_647;
 const HOST_PATTERN = /^(\*\.)?([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)*[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/;

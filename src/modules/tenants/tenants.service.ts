@@ -18,13 +18,8 @@ import type {
   TenantResource,
   UpdateTenantDto,
 } from './tenants.dto.js';
-import {
-  TenantsStore,
-  type TenantLimits,
-  type TenantRecord,
-  type TokenColumns,
-  type TokenStatus,
-} from './tenants.store.js';
+import { TenantsStore, type TenantLimits, type TenantRecord } from './tenants.store.js';
+import type { TokenColumns, TokenStatus } from './token-columns.store.js';
 
 const DEFAULT_PAGE = 20;
 
@@ -44,9 +39,7 @@ export class TenantsService {
   async create(dto: CreateTenantDto, verify: boolean): Promise<TenantResource> {
     const id = uuidv7();
     const status = verify ? await this.probe(dto.tensorpix_token) : 'unknown';
-    const fingerprint = tokenFingerprint(dto.tensorpix_token);
-    const accountId = await this.tenants.saveAccount(fingerprint, null);
-    const token = this.tokenColumns(id, dto.tensorpix_token, accountId, status);
+    const token = this.tokenColumns(id, dto.tensorpix_token, null, status);
     const limits = { maxActiveJobs: null, requestsPerMinute: null, monthlyCredits: null, ...limitsFrom(dto.limits) };
     const tenant = { id, name: dto.name, limits, callbackAllowedHosts: dto.callback_allowed_hosts ?? [], token };
     return toResource(await this.tenants.insert(tenant));
@@ -122,44 +115,50 @@ export class TenantsService {
   }
 
   /**
-   * A token in place of another. While jobs are under way it must see their account: the same token fingerprint, or
-   * TensorPix showing it one of those jobs, proves that.
+   * A token in place of another: of the same account when TensorPix shows it a job of that account. While TensorPix has, or may
+   * have, jobs of this tenant, it must be.
    */
   private async replacement(tenant: TenantRecord, token: string): Promise<TokenColumns> {
     const status = await this.probe(token);
-    const fingerprint = tokenFingerprint(token);
-    const known = await this.tenants.findAccountId(fingerprint);
-    const underWay = await this.tenants.findUnderWay(tenant.id);
-    let accountId = known;
-    if (underWay.tensorpixId !== null && known !== tenant.accountId) {
-      if (known !== null) throw anotherAccount();
-      await this.mustSee(token, underWay.tensorpixId);
-      accountId = tenant.accountId;
-    } else if (underWay.outcomeUnknown && known !== tenant.accountId) {
+    const known = await this.tenants.findAccountId(tokenFingerprint(token));
+    const accountId = known ?? (await this.accountShownTo(token, tenant));
+    return this.tokenColumns(tenant.id, token, accountId, status);
+  }
+
+  /** The tenant's account if this token sees it, null if it sees another or nothing tells and nothing hangs on it. */
+  private async accountShownTo(token: string, tenant: TenantRecord): Promise<string | null> {
+    const { mayBeThere, accountIsActive, proofId } = await this.tenants.findStanding(tenant);
+    const sees = proofId === null ? null : await this.sees(token, proofId);
+    if (sees === true) return tenant.accountId;
+    if (sees === false && mayBeThere) throw anotherAccount();
+    if (sees === null && proofId !== null && (mayBeThere || accountIsActive)) {
+      throw new Problem('unavailable', 'TensorPix could not tell whether the new token belongs to the same account.', {
+        retryAfterSeconds: 30,
+      });
+    }
+    if (mayBeThere && proofId === null) {
       throw new Problem(
         'invalid_state',
         'The outcome of a call with the present token is still unknown; the token can be replaced afterwards.',
       );
     }
-    return this.tokenColumns(tenant.id, token, await this.tenants.saveAccount(fingerprint, accountId), status);
+    return null;
   }
 
-  private async mustSee(token: string, tensorpixId: number): Promise<void> {
+  /** Whether TensorPix shows a job to a token; null when it does not say. */
+  private async sees(token: string, tensorpixId: number): Promise<boolean | null> {
     const look = await this.tensorpix.getJob(token, tensorpixId);
-    if (look.kind === 'ok') return;
-    if (look.kind === 'refused' && look.refusal.reason === 'not_found') {
-      const history = await this.tensorpix.getHistoryJob(token, tensorpixId);
-      if (history.kind === 'ok') return;
-      if (history.kind === 'refused' && history.refusal.reason === 'not_found') throw anotherAccount();
-    }
-    throw new Problem('unavailable', 'TensorPix could not tell whether the new token belongs to the same account.', {
-      retryAfterSeconds: 30,
-    });
+    if (look.kind === 'ok') return true;
+    if (look.kind !== 'refused' || look.refusal.reason !== 'not_found') return null;
+    const history = await this.tensorpix.getHistoryJob(token, tensorpixId);
+    if (history.kind === 'ok') return true;
+    return history.kind === 'refused' && history.refusal.reason === 'not_found' ? false : null;
   }
 
-  private tokenColumns(tenantId: string, token: string, accountId: string, status: TokenStatus): TokenColumns {
+  private tokenColumns(tenantId: string, token: string, accountId: string | null, status: TokenStatus): TokenColumns {
     return {
       accountId,
+      fingerprint: tokenFingerprint(token),
       ciphertext: this.keyring.encrypt(token, tokenPlace(tenantId)),
       last4: token.length >= 8 ? token.slice(-4) : '',
       status,

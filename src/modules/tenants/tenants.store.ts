@@ -1,11 +1,19 @@
 import { Injectable } from '@nestjs/common';
-import { v7 as uuidv7 } from 'uuid';
 import { type Prisma } from '../../generated/prisma/client.js';
 import type { PagePosition } from '../../common/http/cursor.js';
 import { PrismaService } from '../../common/prisma/prisma.service.js';
+import {
+  AccountInUse,
+  atTensorpix,
+  changeToken,
+  saveAccount,
+  tokenData,
+  UNDER_WAY,
+  type TokenColumns,
+  type TokenStatus,
+} from './token-columns.store.js';
 
 export type TenantStatus = 'active' | 'suspended';
-export type TokenStatus = 'unknown' | 'valid' | 'rejected';
 
 /** Null does not limit. */
 export interface TenantLimits {
@@ -28,12 +36,14 @@ export interface TenantRecord {
   updatedAt: Date;
 }
 
-/** What of a tenant is written together with its token. */
-export interface TokenColumns {
-  accountId: string;
-  ciphertext: string;
-  last4: string;
-  status: TokenStatus;
+/** What is known of a tenant's TensorPix account when its token is to be replaced. */
+export interface AccountStanding {
+  /** TensorPix has, or may have, jobs of this tenant that have not ended. */
+  mayBeThere: boolean;
+  /** It has some of any tenant of the account. */
+  accountIsActive: boolean;
+  /** a job of the account; null when there never was one */
+  proofId: number | null;
 }
 
 export interface TenantChanges {
@@ -61,8 +71,6 @@ const SHOWN = {
 
 type ShownRow = Prisma.TenantGetPayload<{ select: typeof SHOWN }>;
 
-const UNDER_WAY = ['submitting', 'unconfirmed', 'queued', 'processing'];
-
 @Injectable()
 export class TenantsStore {
   constructor(private readonly prisma: PrismaService) {}
@@ -75,8 +83,11 @@ export class TenantsStore {
     token: TokenColumns;
   }): Promise<TenantRecord> {
     const { id, name, limits, callbackAllowedHosts, token } = tenant;
-    const data = { id, name, ...limits, callbackAllowedHosts, ...tokenData(token), pace: { create: {} } };
-    return toRecord(await this.prisma.tenant.create({ data, select: SHOWN }));
+    return this.prisma.$transaction(async (tx) => {
+      const accountId = await saveAccount(tx, token);
+      const data = { id, name, ...limits, callbackAllowedHosts, ...tokenData(token, accountId), pace: { create: {} } };
+      return toRecord(await tx.tenant.create({ data, select: SHOWN }));
+    });
   }
 
   async find(id: string): Promise<TenantRecord | null> {
@@ -121,23 +132,20 @@ export class TenantsStore {
       ...(status !== undefined && { status }),
       ...limits,
       ...(callbackAllowedHosts !== undefined && { callbackAllowedHosts }),
-      ...(token && { ...tokenData(token), pace: { update: { restUntil: null, holdUntil: null, holdReason: null } } }),
       updatedAt: new Date(),
     };
-    return this.prisma.$transaction(async (tx) => {
-      const [row] = await tx.$queryRaw<{ accountId: string }[]>`
-        select account_id as "accountId" from tenants where id = ${id}::uuid and deleted_at is null for update`;
-      if (!row) return null;
-      if (token && token.accountId !== row.accountId && (await tx.job.count({ where: atTensorpix(id) })) > 0)
-        return 'under_way';
-      if (token) {
-        await tx.$executeRaw`
-          update jobs set due_at = date_trunc('milliseconds', now())
-           where tenant_id = ${id}::uuid and status = 'submitting' and due_at > now()
-             and status_reason in ('token_rejected', 'insufficient_credits', 'storage_full')`;
-      }
-      return toRecord(await tx.tenant.update({ where: { id }, data, select: SHOWN }));
-    });
+    try {
+      return await this.prisma.$transaction(async (tx) => {
+        const [row] = await tx.$queryRaw<{ accountId: string }[]>`
+          select account_id as "accountId" from tenants where id = ${id}::uuid and deleted_at is null for update`;
+        if (!row) return null;
+        const tokenChange = token ? await changeToken(tx, id, row.accountId, token) : {};
+        return toRecord(await tx.tenant.update({ where: { id }, data: { ...data, ...tokenChange }, select: SHOWN }));
+      });
+    } catch (error) {
+      if (error instanceof AccountInUse) return 'under_way';
+      throw error;
+    }
   }
 
   /** TensorPix's answer to a call with this token says whether it still works. A replaced token is left alone. */
@@ -148,33 +156,27 @@ export class TenantsStore {
     });
   }
 
-  /** The jobs of a tenant that have not ended: how many, and one by which TensorPix shows whose account it is. */
-  async findUnderWay(
-    tenantId: string,
-  ): Promise<{ count: number; tensorpixId: number | null; outcomeUnknown: boolean }> {
-    const where = { tenantId, status: { in: UNDER_WAY } };
-    const [count, known, unconfirmed, newest] = await Promise.all([
-      this.prisma.job.count({ where }),
+  /**
+   * What stands against another account for a tenant, and the job by which TensorPix shows whether a token sees the present
+   * one: the newest under way, else the newest of all, whichever tenant of the account sent it.
+   */
+  async findStanding({ id, accountId }: Pick<TenantRecord, 'id' | 'accountId'>): Promise<AccountStanding> {
+    const known = { accountId, tensorpixId: { not: null } };
+    const select = { tensorpixId: true };
+    const [mayBeThere, active] = await Promise.all([
+      this.prisma.job.count({ where: atTensorpix(id) }),
       this.prisma.job.findFirst({
-        where: { ...where, tensorpixId: { not: null } },
-        orderBy: { createdAt: 'desc' },
-        select: { tensorpixId: true },
-      }),
-      this.prisma.job.count({
-        where: { ...where, OR: [{ status: 'unconfirmed' }, { leaseToken: { not: null } }], tensorpixId: null },
-      }),
-      this.prisma.job.findFirst({
-        where: { tenantId, account: { tenants: { some: { id: tenantId } } }, tensorpixId: { not: null } },
-        orderBy: { createdAt: 'desc' },
-        select: { tensorpixId: true },
+        where: { ...known, status: { in: ['queued', 'processing'] } },
+        orderBy: { submittedAt: 'desc' },
+        select,
       }),
     ]);
-    // A job that has ended shows the account as well, when nothing else of it is known there.
-    const shown = known ?? (unconfirmed > 0 ? newest : null);
+    const proof =
+      active ?? (await this.prisma.job.findFirst({ where: known, orderBy: { tensorpixId: 'desc' }, select }));
     return {
-      count,
-      tensorpixId: shown?.tensorpixId ? Number(shown.tensorpixId) : null,
-      outcomeUnknown: unconfirmed > 0,
+      mayBeThere: mayBeThere > 0,
+      accountIsActive: active !== null,
+      proofId: proof?.tensorpixId ? Number(proof.tensorpixId) : null,
     };
   }
 
@@ -205,33 +207,6 @@ export class TenantsStore {
     const row = await this.prisma.tokenFingerprint.findUnique({ where: { fingerprint } });
     return row?.accountId ?? null;
   }
-
-  /** Remembers that a token belongs to an account, a new one when none is given. Returns the account. */
-  async saveAccount(fingerprint: Uint8Array<ArrayBuffer>, accountId: string | null): Promise<string> {
-    const id = accountId ?? uuidv7();
-    return this.prisma.$transaction(async (tx) => {
-      await tx.tensorpixAccount.createMany({ data: { id }, skipDuplicates: true });
-      await tx.tokenFingerprint.createMany({ data: { fingerprint, accountId: id }, skipDuplicates: true });
-      const { accountId: owner } = await tx.tokenFingerprint.findUniqueOrThrow({ where: { fingerprint } });
-      if (owner !== id && !accountId) await tx.tensorpixAccount.delete({ where: { id } });
-      return owner;
-    });
-  }
-}
-
-/** Jobs that TensorPix has, or may have. */
-function atTensorpix(tenantId: string): Prisma.JobWhereInput {
-  const sent = [{ tensorpixId: { not: null } }, { leaseToken: { not: null } }, { status: 'unconfirmed' }];
-  return { tenantId, status: { in: UNDER_WAY }, OR: sent };
-}
-
-function tokenData(token: TokenColumns) {
-  return {
-    accountId: token.accountId,
-    tokenCiphertext: token.ciphertext,
-    tokenLast4: token.last4,
-    tokenStatus: token.status,
-  };
 }
 
 function toRecord(row: ShownRow): TenantRecord {

@@ -57,7 +57,7 @@ export class CircuitBreaker {
       this.openUntilMs = null;
     } else if (health === 'down') {
       this.failures += 1;
-      if (probes || (this.openUntilMs === null && this.failures >= FAILURES_UNTIL_OPEN)) this.open();
+      if (this.isOpen ? probes : this.failures >= FAILURES_UNTIL_OPEN) this.open();
     }
   }
 

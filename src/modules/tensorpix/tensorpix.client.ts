@@ -54,7 +54,7 @@ export class TensorpixClient implements OnModuleDestroy {
     this.pool = new Pool(config.tensorpixBaseUrl, {
       connections: CONNECTIONS,
       pipelining: 1,
-      connect: { timeout: Math.min(CONNECT_TIMEOUT_MS, config.tensorpixTimeoutMs) },
+      connect: { timeout: Math.min(CONNECT_TIMEOUT_MS, config.tensorpixTimeoutMs / 2) },
       headersTimeout: 0,
       bodyTimeout: 0,
     });

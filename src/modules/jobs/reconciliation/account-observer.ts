@@ -1,6 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import type { DatabaseTime } from '../../../common/time/database-time.js';
-import type { ShownJob } from '../../tensorpix/answers.js';
+import type { InputVideo, ShownJob } from '../../tensorpix/answers.js';
 import { TensorpixClient } from '../../tensorpix/tensorpix.client.js';
 import { AccountsStore } from './accounts.store.js';
 import { CLOCK_SLACK_MS, type UnknownCall, type UnownedJob } from './could-be-ours.js';
@@ -13,6 +13,7 @@ import {
   valueOf,
   type Listed,
   type PageCall,
+  type WholeList,
 } from './list-reader.js';
 import { normalizeUrl } from './observable-key.js';
 import { SightingsStore } from './sightings.store.js';
@@ -26,8 +27,10 @@ export interface ObservationContext {
   mayCall: () => Promise<boolean>;
 }
 
-/** Results whose job the list did not show, asked for by id in one look. */
+/** Jobs that only a result tells of, asked for by id in one look; the next look goes on with the others. */
 const SINGLE_CALLS_A_LOOK = 20;
+/** An ended job does not change any more: it is asked for once. */
+const MAX_REMEMBERED = 10_000;
 
 interface Searched {
   complete: boolean;
@@ -39,6 +42,9 @@ interface Searched {
 /** Looks at everything that TensorPix shows of an account, so that it can be judged whose a job is, or that it is not there. */
 @Injectable()
 export class AccountObserver {
+  /** by account and id; null: TensorPix does not know it */
+  private readonly remembered = new Map<string, Listed<ShownJob> | null>();
+
   constructor(
     private readonly tensorpix: TensorpixClient,
     private readonly accounts: AccountsStore,
@@ -47,12 +53,13 @@ export class AccountObserver {
 
   /** @throws ListInterrupted */
   async look(context: ObservationContext, calls: UnknownCall[]): Promise<AccountLook> {
-    const { accountId, time, timing, mayCall } = context;
+    const { accountId, time, timing } = context;
     const begunAt = time.now();
     const newest = await this.accounts.findNewestActive(accountId);
-    const list = await readWholeList((limit, offset) => this.listAndNote(context, limit, offset), time, mayCall);
-    const matters = list.complete && calls.some((call) => judgedFromMs(call, timing) <= begunAt.getTime());
-    const beyond = matters ? await this.searchBeyond(context, calls, list.entries) : NOT_SEARCHED;
+    const list = await this.readList(context);
+    const open = calls.filter(({ leftToPerson }) => !leftToPerson);
+    const matters = list.complete && open.some((call) => judgedFromMs(call, timing) <= begunAt.getTime());
+    const beyond = matters ? await this.searchBeyond(context, open, list.entries) : NOT_SEARCHED;
     const jobs = [...list.entries, ...beyond.found];
     const ids = jobs.map(({ item }) => item.id);
     await this.sightings.note(
@@ -82,6 +89,12 @@ export class AccountObserver {
     };
   }
 
+  /** Without a list nothing can be judged; that is no reason to look for ever. */
+  private async readList(context: ObservationContext): Promise<WholeList<ShownJob>> {
+    const list = await this.readIfServed(context, (limit, offset) => this.listAndNote(context, limit, offset));
+    return list.served ? list : { entries: [], complete: false };
+  }
+
   /** What a page has shown is remembered even when the next one does not come. */
   private async listAndNote({ accountId, token }: ObservationContext, limit: number, offset: number) {
     const page = await this.tensorpix.listJobs(token, limit, offset);
@@ -101,49 +114,73 @@ export class AccountObserver {
     const results = await this.readIfServed(context, (limit, offset) =>
       this.tensorpix.listEnhancedVideos(token, limit, offset),
     );
-    const known = new Set(listed.map(({ item }) => item.id));
+    const known = new Set<number | null>([null, ...listed.map(({ item }) => item.id)]);
     const recent = results.entries.filter(
       ({ item, clockOffsetMs }) => (corrected(item.created, clockOffsetMs)?.getTime() ?? sinceMs) >= sinceMs,
     );
     const unlisted = [...new Set(recent.map(({ item }) => item.jobId))].filter((id) => id !== null && !known.has(id));
     const owned = await this.accounts.findOwned(accountId, unlisted as number[]);
-    const asked = (unlisted as number[]).filter((id) => !owned.has(id));
-    const found: Listed<ShownJob>[] = [];
-    for (const id of asked.slice(0, SINGLE_CALLS_A_LOOK)) found.push(...(await this.findOne(context, id)));
+    const foreign = await this.findSingles(
+      context,
+      (unlisted as number[]).filter((id) => !owned.has(id)),
+    );
     const videos = await this.readIfServed(context, (limit, offset) =>
       this.tensorpix.listInputVideos(token, limit, offset),
     );
-    const explained = new Set([...listed, ...found].map(({ item }) => item.shown.inputVideoId));
-    const traces = videos.entries
-      .filter(({ item }) => item.externalUrl !== null && !explained.has(item.id))
-      .map(({ item: { externalUrl, created }, clockOffsetMs }) => ({
-        url: normalizeUrl(externalUrl ?? ''),
-        createdAt: corrected(created, clockOffsetMs),
-      }));
-    const complete = results.complete && videos.complete && asked.length <= SINGLE_CALLS_A_LOOK;
-    return { complete, found, traces };
+    const urls = new Set(calls.map(({ observable }) => observable.url));
+    const alike = videos.entries.filter(({ item }) => urls.has(normalizeUrl(item.externalUrl ?? '')));
+    let found = foreign.found;
+    let traces = unexplained(alike, [...listed, ...found]);
+    // Jobs of our own that have ended explain videos too; they are asked for only when there is something to explain.
+    if (traces.length > 0) {
+      found = [...found, ...(await this.findSingles(context, [...owned])).found];
+      traces = unexplained(alike, [...listed, ...found]);
+    }
+    return { complete: results.complete && videos.complete && foreign.complete, found, traces };
   }
 
   /** A list that TensorPix does not serve hides nothing that could be found in it. */
   private async readIfServed<T extends { id: number }>({ time, mayCall }: ObservationContext, page: PageCall<T>) {
     try {
-      return await readWholeList(page, time, mayCall);
+      return { ...(await readWholeList(page, time, mayCall)), served: true };
     } catch (error) {
       if (error instanceof ListInterrupted && error.trouble.kind === 'not_served')
-        return { entries: [], complete: true };
+        return { entries: [], complete: true, served: false };
       throw error;
     }
   }
 
-  private async findOne({ token, time, mayCall }: ObservationContext, id: number): Promise<Listed<ShownJob>[]> {
+  /** Jobs by their ids, those that are remembered and some more. */
+  private async findSingles(context: ObservationContext, ids: number[]) {
+    const keyOf = (id: number) => `${context.accountId} ${id}`;
+    const asked = ids.filter((id) => !this.remembered.has(keyOf(id))).slice(0, SINGLE_CALLS_A_LOOK);
+    if (this.remembered.size + asked.length > MAX_REMEMBERED) this.remembered.clear();
+    for (const id of asked) this.remembered.set(keyOf(id), await this.findOne(context, id));
+    const known = ids.filter((id) => this.remembered.has(keyOf(id)));
+    const found = known.map((id) => this.remembered.get(keyOf(id)) ?? null).filter((job) => job !== null);
+    return { found, complete: known.length === ids.length };
+  }
+
+  private async findOne({ token, time, mayCall }: ObservationContext, id: number): Promise<Listed<ShownJob> | null> {
     if (!(await mayCall())) throw new ListInterrupted({ kind: 'stopped' });
     let outcome = await this.tensorpix.getJob(token, id);
     if (outcome.kind === 'refused' && outcome.refusal.reason === 'not_found')
       outcome = await this.tensorpix.getHistoryJob(token, id);
-    if (outcome.kind === 'refused' && outcome.refusal.reason === 'not_found') return [];
+    if (outcome.kind === 'refused' && outcome.refusal.reason === 'not_found') return null;
     const { value, date } = valueOf(outcome);
-    return [{ item: value, clockOffsetMs: clockOffsetMs(date, time) }];
+    return { item: value, clockOffsetMs: clockOffsetMs(date, time) };
   }
+}
+
+/** Input videos that none of these jobs accounts for. */
+function unexplained(videos: Listed<InputVideo>[], jobs: Listed<ShownJob>[]): Trace[] {
+  const explained = new Set(jobs.map(({ item }) => item.shown.inputVideoId));
+  return videos
+    .filter(({ item }) => !explained.has(item.id))
+    .map(({ item: { externalUrl, created }, clockOffsetMs }) => ({
+      url: normalizeUrl(externalUrl ?? ''),
+      createdAt: corrected(created, clockOffsetMs),
+    }));
 }
 
 const NOT_SEARCHED: Searched = { complete: false, found: [], traces: [] };

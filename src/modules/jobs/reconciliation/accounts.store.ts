@@ -101,7 +101,7 @@ export class AccountsStore {
             and j.observable_key is not null and j.clean_looks < ${CLEAN_LOOKS_NEEDED}::int)`;
   }
 
-  /** The jobs of an account that may or may not be at TensorPix, oldest first, with the database's time. */
+  /** The jobs of an account that may or may not be at TensorPix, those that wait for a person last, with the database's time. */
   async findUnknown(accountId: string): Promise<{ unknown: UnknownJob[]; time: DatabaseTime }> {
     const rows = await this.prisma.$queryRaw<(JobRow & { now: Date; equalsUnknownSince: Date | null })[]>`
       select ${JOB_COLUMNS}, clock.now,
@@ -113,7 +113,7 @@ export class AccountsStore {
           select * from jobs u
            where u.account_id = ${accountId}::uuid and u.status = 'unconfirmed' and u.observable_key is not null
              and u.clean_looks < ${CLEAN_LOOKS_NEEDED}::int
-           order by u.unknown_since
+           order by u.status_reason is not distinct from 'outcome_unknown', u.unknown_since
            limit ${UNKNOWN_A_LOOK}::int) j on true`;
     const now = rows[0]?.now ?? new Date();
     const unknown = rows
@@ -148,13 +148,17 @@ export class AccountsStore {
    */
   async findInFlight(accountId: string, observableKeys: string[], judgedIds: string[]): Promise<Set<string>> {
     const rows = await this.prisma.$queryRaw<{ key: string }[]>`
-      select distinct encode(j.observable_key, 'hex') as key
-        from jobs j
-       where j.account_id = ${accountId}::uuid
-         and ((j.status = 'submitting' and j.lease_token is not null)
-              or (j.status = 'unconfirmed' and j.clean_looks < ${CLEAN_LOOKS_NEEDED}::int
-                  and j.id <> all(${judgedIds}::uuid[])))
-         and j.observable_key in (select decode(k.key, 'hex') from unnest(${observableKeys}::text[]) as k(key))`;
+      with wanted as (
+        select k.key, decode(k.key, 'hex') as observable from unnest(${observableKeys}::text[]) as k(key)
+      )
+      select w.key from wanted w
+       where exists (select 1 from jobs j
+                      where j.account_id = ${accountId}::uuid and j.observable_key = w.observable
+                        and j.status = 'submitting' and j.lease_token is not null)
+          or exists (select 1 from jobs j
+                      where j.account_id = ${accountId}::uuid and j.observable_key = w.observable
+                        and j.status = 'unconfirmed' and j.clean_looks < ${CLEAN_LOOKS_NEEDED}::int
+                        and j.id <> all(${judgedIds}::uuid[]))`;
     return new Set(rows.map(({ key }) => key));
   }
 }

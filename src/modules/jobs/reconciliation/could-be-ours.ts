@@ -17,6 +17,8 @@ export interface UnknownCall {
   cleanLooks: number;
   /** when the newest clean look ended */
   cleanLookAt: Date | null;
+  /** a person has been asked: only what can be adopted is of interest still */
+  leftToPerson: boolean;
 }
 
 /** A job that TensorPix showed and that no row of the account owned. Times are the database's. */
@@ -57,9 +59,9 @@ export function couldBeOurs(call: UnknownCall, job: UnownedJob, exclusions: read
   return !exclusions.some((name) => EXCLUSIONS[name](call, job));
 }
 
-/** A job without a URL could be anybody's upload: it stands against sending again, and is never adopted. */
+/** What does not show its URL and its models could be anybody's: it stands against sending again, and is never adopted. */
 export function isAdoptable({ shown }: UnownedJob): boolean {
-  return shown.externalUrl !== null;
+  return shown.externalUrl !== null && shown.modelIds !== null;
 }
 
 /** Numbers compare as numbers, whatever text TensorPix writes them as. */

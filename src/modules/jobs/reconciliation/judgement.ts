@@ -47,10 +47,12 @@ export type Verdict =
   | { kind: 'absent' }
   | { kind: 'adopt'; job: UnownedJob; candidates: number }
   /** What TensorPix shows cannot settle it: a person decides. */
-  | { kind: 'undecidable'; cause: 'equal_in_the_list' | 'left_a_trace' };
+  | { kind: 'undecidable'; cause: 'equal_in_the_list' | 'left_a_trace' | 'lists_never_whole' };
 
 /** Traces that nothing explains for so many graces are left to a person. */
 const TRACE_PATIENCE_GRACES = 3;
+/** So are lists that are read, and are never whole. One that TensorPix does not answer at all is waited for without end. */
+const LIST_PATIENCE_GRACES = 30;
 
 type Condition = (call: UnknownCall, look: AccountLook, timing: Timing) => boolean;
 
@@ -129,11 +131,11 @@ function judgeEquals(
 }
 
 function judgeAbsence(call: UnknownCall, look: AccountLook, timing: Timing, guards: Guards): Verdict {
-  if (!guards.clean.every((name) => CLEAN_CONDITIONS[name](call, look, timing))) return { kind: 'wait' };
-  if (leavesTrace(call, look, guards)) {
-    const patientUntilMs = judgedFromMs(call, timing) + TRACE_PATIENCE_GRACES * timing.graceMs;
-    return look.begunAt.getTime() < patientUntilMs ? { kind: 'wait' } : { kind: 'undecidable', cause: 'left_a_trace' };
-  }
+  const graces = (look.begunAt.getTime() - judgedFromMs(call, timing)) / timing.graceMs;
+  if (!guards.clean.every((name) => CLEAN_CONDITIONS[name](call, look, timing)))
+    return graces < LIST_PATIENCE_GRACES ? { kind: 'wait' } : { kind: 'undecidable', cause: 'lists_never_whole' };
+  if (leavesTrace(call, look, guards))
+    return graces < TRACE_PATIENCE_GRACES ? { kind: 'wait' } : { kind: 'undecidable', cause: 'left_a_trace' };
   return { kind: call.cleanLooks + 1 >= guards.cleanLooks ? 'absent' : 'clean' };
 }
 

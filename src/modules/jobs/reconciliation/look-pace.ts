@@ -3,7 +3,7 @@ import { judgedFromMs, type Timing } from './judgement.js';
 import { unknownCall } from './verdict-change.js';
 
 const SHORTEST_MS = 1_000;
-const LONGEST_MS = 30_000;
+const LONGEST_MS = 120_000;
 
 /**
  * When to look next for what is unknown still: often at first, because a job that was made shows soon; rarer the longer it
@@ -21,5 +21,5 @@ function nextLookAtMs({ job, equalsUnknownSince }: UnknownJob, nowMs: number, ti
   const paceMs = Math.min(LONGEST_MS, Math.max(shortestMs, (nowMs - call.unknownSince.getTime()) / 2));
   const countsFromMs = Math.max(judgedFromMs(call, timing), (call.cleanLookAt?.getTime() ?? 0) + timing.graceMs / 4);
   if (countsFromMs > nowMs) return Math.min(countsFromMs, nowMs + paceMs);
-  return nowMs + Math.min(paceMs, Math.max(shortestMs, timing.graceMs / 4));
+  return nowMs + paceMs;
 }

@@ -32,13 +32,16 @@ export function modelSet(models: unknown[]): number[] {
   return [...new Set(models.map(Number))].sort((a, b) => a - b);
 }
 
-/** Spellings of one URL become one: case of scheme and host, default port, fragment, escapes of plain characters. */
+/**
+ * Spellings of one URL become one: case of scheme and host, default port, fragment, and escapes that may be written plainly. What
+ * would mean something else when it is not escaped stays escaped.
+ */
 export function normalizeUrl(text: string): string {
   const url = parseUrl(text);
   if (!url) return text;
   url.hash = '';
   return url.href.replace(/%[0-9a-f]{2}/gi, (escape) => {
     const character = String.fromCharCode(Number.parseInt(escape.slice(1), 16));
-    return /[\w.~-]/.test(character) ? character : escape.toUpperCase();
+    return /[\w.~!$'()*,:@|^`{}[\]-]/.test(character) ? character : escape.toUpperCase();
   });
 }

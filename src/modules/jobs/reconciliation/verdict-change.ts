@@ -18,6 +18,7 @@ export function unknownCall(job: JobRecord, equalsUnknownSince: Date | null = nu
     equalsUnknownSince: equalsUnknownSince ?? unknownSince,
     cleanLooks: job.cleanLooks,
     cleanLookAt: job.cleanLookAt,
+    leftToPerson: isLeftToPerson(job),
   };
 }
 

@@ -8,6 +8,9 @@ export function isUnknown({ status, cleanLooks }: JobRecord): boolean {
   return status === 'unconfirmed' && cleanLooks < CLEAN_LOOKS_NEEDED;
 }
 
+/** The others wake by themselves: an id that was bound must not wait for thousands of neighbours. */
+const EQUALS_WOKEN = 500;
+
 /** Parts of the statement that writes a change of jobs; they refer to its part `changed`. */
 
 /** A job has become unknown: its account is looked at. */
@@ -23,10 +26,13 @@ export const WAKE_ACCOUNTS = Prisma.sql`woken_account as (
 export function wakeEquals(jobs: JobRecord[]): Prisma.Sql {
   const rows = jobs.map(({ id, observableKey }) => ({ id, observable_key: observableKey }));
   return Prisma.sql`woken_equal as (
-    update jobs w
-       set due_at = ${DUE_NOW}
-      from jsonb_to_recordset(${JSON.stringify(rows)}::jsonb) as k(id uuid, observable_key text)
-      join changed c on c.id = k.id
-     where w.account_id = c.account_id and w.observable_key = decode(k.observable_key, 'hex')
-       and w.status = 'submitting' and w.status_reason = 'outcome_unknown' and w.due_at > now())`;
+    update jobs set due_at = ${DUE_NOW}
+     where id in (
+       select w.id
+         from jsonb_to_recordset(${JSON.stringify(rows)}::jsonb) as k(id uuid, observable_key text)
+         join changed c on c.id = k.id
+         join jobs w on w.account_id = c.account_id and w.observable_key = decode(k.observable_key, 'hex')
+        where w.status = 'submitting' and w.status_reason = 'outcome_unknown' and w.due_at > now()
+        limit ${EQUALS_WOKEN}::int
+          for update of w skip locked))`;
 }

@@ -1,0 +1,71 @@
+import { v7 as uuidv7 } from 'uuid';
+import { type Prisma } from '../../generated/prisma/client.js';
+
+export type TokenStatus = 'unknown' | 'valid' | 'rejected';
+
+/** What of a tenant is written together with its token. */
+export interface TokenColumns {
+  /** the account that the token is known to belong to; null: a new one, unless the token is known after all */
+  accountId: string | null;
+  /** SHA-256 of the token */
+  fingerprint: Uint8Array<ArrayBuffer>;
+  ciphertext: string;
+  last4: string;
+  status: TokenStatus;
+}
+
+/** States of jobs that have not ended. */
+export const UNDER_WAY = ['submitting', 'unconfirmed', 'queued', 'processing'];
+
+/** Another account cannot be taken: TensorPix has, or may have, jobs of this tenant. */
+export class AccountInUse extends Error {}
+
+/** Parts of the transactions that write a tenant's token. */
+
+/** Ends the tenant's rest, and makes due what waited for its account. @throws AccountInUse */
+export async function changeToken(
+  tx: Prisma.TransactionClient,
+  id: string,
+  presentAccountId: string,
+  token: TokenColumns,
+) {
+  const accountId = await saveAccount(tx, token);
+  if (accountId !== presentAccountId && (await tx.job.count({ where: atTensorpix(id) })) > 0) throw new AccountInUse();
+  await tx.$executeRaw`
+    update jobs set due_at = date_trunc('milliseconds', now())
+     where id in (
+       select j.id from jobs j
+        where j.tenant_id = ${id}::uuid and j.status = 'submitting' and j.due_at > now()
+          and j.status_reason in ('token_rejected', 'insufficient_credits', 'storage_full')
+          for update skip locked)`;
+  const pace = { update: { restUntil: null, holdUntil: null, holdReason: null } };
+  return { ...tokenData(token, accountId), pace };
+}
+
+/** Remembers that a token belongs to an account, a new one when none is given. Returns the account. */
+export async function saveAccount(
+  tx: Prisma.TransactionClient,
+  { fingerprint, accountId }: TokenColumns,
+): Promise<string> {
+  const id = accountId ?? uuidv7();
+  await tx.tensorpixAccount.createMany({ data: { id }, skipDuplicates: true });
+  await tx.tokenFingerprint.createMany({ data: { fingerprint, accountId: id }, skipDuplicates: true });
+  const { accountId: owner } = await tx.tokenFingerprint.findUniqueOrThrow({ where: { fingerprint } });
+  if (owner !== id && accountId === null) await tx.tensorpixAccount.delete({ where: { id } });
+  return owner;
+}
+
+/** Jobs that TensorPix has, or may have. */
+export function atTensorpix(tenantId: string): Prisma.JobWhereInput {
+  const sent = [{ tensorpixId: { not: null } }, { leaseToken: { not: null } }, { status: 'unconfirmed' }];
+  return { tenantId, status: { in: UNDER_WAY }, OR: sent };
+}
+
+export function tokenData(token: TokenColumns, accountId: string) {
+  return {
+    accountId,
+    tokenCiphertext: token.ciphertext,
+    tokenLast4: token.last4,
+    tokenStatus: token.status,
+  };
+}

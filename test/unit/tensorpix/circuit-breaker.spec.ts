@@ -1,0 +1,216 @@
+import { beforeEach, describe, expect, it } from '@jest/globals';
+import type { CallOutcome, RefusalReason } from '../../../src/modules/tensorpix/call-outcome.js';
+import { CircuitBreaker, healthOf, type Health, type Pass } from '../../../src/modules/tensorpix/circuit-breaker.js';
+
+const FAILURES_UNTIL_OPEN = 10;
+/** Longer than any pause. */
+const LONG_MS = 60_000;
+
+let nowMs: number;
+let breaker: CircuitBreaker;
+
+beforeEach(() => {
+  nowMs = 1_000;
+  breaker = new CircuitBreaker(() => nowMs);
+});
+
+function enter(): Pass {
+  const pass = breaker.enter();
+  if (!pass) throw new Error('no pass');
+  return pass;
+}
+
+function calls(health: Health, times = 1): void {
+  for (let i = 0; i < times; i += 1) breaker.leave(enter(), health);
+}
+
+function open(): void {
+  calls('down', FAILURES_UNTIL_OPEN);
+  expect(breaker.isOpen).toBe(true);
+}
+
+/** Time passes until a probe may go. */
+function pass(): void {
+  nowMs += breaker.waitMs;
+}
+
+describe('a closed circuit', () => {
+  it('should open after ten failures in a row, and send nothing then', () => {
+    calls('down', FAILURES_UNTIL_OPEN - 1);
+    expect(breaker.isOpen).toBe(false);
+    calls('down');
+    expect([breaker.isOpen, breaker.enter()]).toEqual([true, null]);
+    expect(breaker.waitMs).toBeGreaterThan(0);
+  });
+
+  it('should count anew after every answer', () => {
+    for (let i = 0; i < 5; i += 1) {
+      calls('down', FAILURES_UNTIL_OPEN - 1);
+      calls('up');
+    }
+    expect(breaker.isOpen).toBe(false);
+  });
+
+  it('should not count calls that say nothing of the host, nor forget failures for them', () => {
+    calls('unclear', 100);
+    expect(breaker.isOpen).toBe(false);
+    calls('down', FAILURES_UNTIL_OPEN - 1);
+    calls('unclear', 3);
+    calls('down');
+    expect(breaker.isOpen).toBe(true);
+  });
+
+  it('should open by calls that are under way together, whose number has no bound', () => {
+    const passes = Array.from({ length: 200 }, enter);
+    passes.forEach((each) => breaker.leave(each, 'down'));
+    expect(breaker.isOpen).toBe(true);
+    expect(breaker.waitMs).toBeLessThanOrEqual(2_000);
+  });
+
+  it('should not wait', () => {
+    expect([breaker.isOpen, breaker.waitMs]).toEqual([false, 0]);
+  });
+});
+
+describe('an open circuit', () => {
+  it('should let one call try when its pause is over, and no second one beside it', () => {
+    open();
+    nowMs += breaker.waitMs - 1;
+    expect(breaker.enter()).toBeNull();
+    nowMs += 1;
+    expect(breaker.isOpen).toBe(true);
+    expect(breaker.enter()).toEqual({ probes: true });
+    expect([breaker.enter(), breaker.enter()]).toEqual([null, null]);
+    nowMs += LONG_MS;
+    expect(breaker.enter()).toBeNull();
+  });
+
+  it('should close for all when the probe is answered', () => {
+    open();
+    pass();
+    calls('up');
+    expect(breaker.isOpen).toBe(false);
+    expect([enter(), enter()]).toEqual([{ probes: false }, { probes: false }]);
+    calls('down', FAILURES_UNTIL_OPEN - 1);
+    expect(breaker.isOpen).toBe(false);
+  });
+
+  it('should stay open, with longer pauses up to a bound, when probes fail, and begin anew after an answer', () => {
+    open();
+    const ceilings = [4, 8, 16, 30, 30, 30].map((seconds) => seconds * 1_000);
+    for (const ceilingMs of ceilings) {
+      pass();
+      calls('down');
+      expect(breaker.isOpen).toBe(true);
+      expect(breaker.waitMs).toBeGreaterThanOrEqual(ceilingMs / 2);
+      expect(breaker.waitMs).toBeLessThanOrEqual(ceilingMs);
+    }
+    pass();
+    calls('up');
+    open();
+    expect(breaker.waitMs).toBeLessThanOrEqual(2_000);
+  });
+
+  it('should let the next call try at once when the probe said nothing of the host', () => {
+    open();
+    pass();
+    calls('unclear');
+    expect(breaker.isOpen).toBe(true);
+    expect(breaker.enter()).toEqual({ probes: true });
+  });
+});
+
+describe('a call that began before the circuit opened', () => {
+  it('should not make the pause longer by failing while it is open', () => {
+    const old = Array.from({ length: 50 }, enter);
+    open();
+    const untilMs = nowMs + breaker.waitMs;
+    old.forEach((each) => breaker.leave(each, 'down'));
+    expect(nowMs + breaker.waitMs).toBe(untilMs);
+    pass();
+    expect(breaker.enter()).toEqual({ probes: true });
+  });
+
+  it('should close it by an answer', () => {
+    const old = enter();
+    open();
+    breaker.leave(old, 'up');
+    expect(breaker.isOpen).toBe(false);
+    expect(breaker.enter()).toEqual({ probes: false });
+  });
+
+  it('should not take the place of the probe by ending', () => {
+    const [down, unclear] = [enter(), enter()];
+    open();
+    pass();
+    enter();
+    breaker.leave(down, 'down');
+    breaker.leave(unclear, 'unclear');
+    expect([breaker.isOpen, breaker.enter()]).toEqual([true, null]);
+  });
+
+  it('should close it while the probe is under way, and the probe may still end as it likes', () => {
+    const old = enter();
+    open();
+    pass();
+    const probe = enter();
+    breaker.leave(old, 'up');
+    expect(breaker.isOpen).toBe(false);
+    breaker.leave(probe, 'up');
+    expect([breaker.isOpen, enter()]).toEqual([false, { probes: false }]);
+  });
+
+  it('should not open it again alone when it fails after the circuit has closed', () => {
+    const old = enter();
+    open();
+    pass();
+    calls('up');
+    breaker.leave(old, 'down');
+    expect(breaker.isOpen).toBe(false);
+  });
+
+  it('should not let a probe open it again alone that fails after the circuit has closed', () => {
+    const old = enter();
+    open();
+    pass();
+    const probe = enter();
+    breaker.leave(old, 'up');
+    breaker.leave(probe, 'down');
+    expect(breaker.isOpen).toBe(false);
+  });
+});
+
+function refused(reason: RefusalReason, status: number): CallOutcome<never> {
+  const refusal = { reason, status, detail: '', errors: {}, nonFieldErrors: [], retryAfterMs: null };
+  return { kind: 'refused', refusal };
+}
+
+describe('what a call says of the host', () => {
+  it.each<[string, CallOutcome<unknown>, Health]>([
+    ['an answer', { kind: 'ok', value: 1 }, 'up'],
+    ['400', refused('invalid', 400), 'up'],
+    ['401', refused('token_rejected', 401), 'up'],
+    ['402', refused('insufficient_credits', 402), 'up'],
+    ['403', refused('forbidden', 403), 'up'],
+    ['404', refused('not_found', 404), 'up'],
+    ['409', refused('conflict', 409), 'up'],
+    ['418', refused('other', 418), 'up'],
+    ['429', refused('rate_limited', 429), 'up'],
+    ['500', { kind: 'unknown', reason: 'server_error', status: 500, retryAfterMs: null }, 'down'],
+    ['503', { kind: 'unknown', reason: 'server_error', status: 503, retryAfterMs: 5 }, 'down'],
+    ['no answer', { kind: 'unknown', reason: 'timeout', status: null, retryAfterMs: null }, 'down'],
+    ['a reset', { kind: 'unknown', reason: 'connection_lost', status: null, retryAfterMs: null }, 'down'],
+    ['no connection', { kind: 'not_sent', reason: 'unreachable' }, 'down'],
+    ['a strange answer', { kind: 'unknown', reason: 'unusable_answer', status: 200, retryAfterMs: null }, 'unclear'],
+    ['no free connection in time', { kind: 'not_sent', reason: 'timeout' }, 'unclear'],
+    ['an open circuit', { kind: 'not_sent', reason: 'circuit_open' }, 'unclear'],
+  ])('%s', (_, outcome, health) => {
+    expect(healthOf(outcome)).toBe(health);
+  });
+
+  it('should never open by refusals, however many', () => {
+    for (const status of [400, 401, 402, 403, 404, 409, 429])
+      calls(healthOf(refused(status === 429 ? 'rate_limited' : 'other', status)), 100);
+    expect(breaker.isOpen).toBe(false);
+  });
+});
