@@ -169,6 +169,8 @@ describe('every operation of the client', () => {
         await client.listJobs(token, 100, 200),
         await client.getJob(token, 5),
         await client.getHistoryJob(token, 5),
+        await client.listInputVideos(token, 100, 200),
+        await client.listEnhancedVideos(token, 100, 200),
         await client.cancelJob(token, 5),
         await client.getBalance(token),
       ];
@@ -181,7 +183,7 @@ describe('every operation of the client', () => {
       await client.onModuleDestroy();
     }
     const calls = relay.relayed.slice(before).filter(({ path }) => /\/5\/|offset=200|balance|from-url/.test(path));
-    expect(calls.length).toBeGreaterThanOrEqual(7);
+    expect(calls.length).toBeGreaterThanOrEqual(9);
     expect(refusedByPrism()).toEqual([]);
   });
 });

@@ -42,7 +42,7 @@ async function relay(
 ): Promise<Relayed> {
   const body = await textOf(request);
   const { method = 'GET', url: path = '/' } = request;
-  const answer = await send(`${target}${path}`, method, request, body);
+  const answer = await sendAgainIfReset(() => send(`${target}${path}`, method, request, body));
   const exchange: Relayed = {
     method,
     path,
@@ -54,6 +54,18 @@ async function relay(
   response.writeHead(exchange.status, { 'content-type': 'application/json' });
   response.end(exchange.status === 204 ? undefined : rewrite(exchange));
   return exchange;
+}
+
+/** The server behind is a mock without memory: a connection that it drops while it starts is worth another try. */
+async function sendAgainIfReset(attempt: () => Promise<IncomingMessage>): Promise<IncomingMessage> {
+  for (let tries = 1; ; tries += 1) {
+    try {
+      return await attempt();
+    } catch (error) {
+      if (tries === 5) throw error;
+      await new Promise((resolve) => setTimeout(resolve, 100 * tries));
+    }
+  }
 }
 
 function send(url: string, method: string, { headers }: IncomingMessage, body: string): Promise<IncomingMessage> {
