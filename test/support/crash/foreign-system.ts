@@ -1,0 +1,38 @@
+import type { Random } from './random.js';
+import { FOREIGN_MODEL, type Submission } from './submission.js';
+
+const EQUAL_URL = 0.4;
+const LONGEST_DELAY_MS = 400;
+const ANSWER_TIMEOUT_MS = 3_000;
+
+/** Another program of the company's that uses TensorPix with the same tokens, and is no client of the gateway. */
+export class ForeignSystem {
+  private readonly underWay = new Set<Promise<void>>();
+  private made = 0;
+
+  constructor(private readonly tensorpixUrl: string) {}
+
+  /** Makes a job in the account of a submission at about the same time, at times of the same URL with another model. */
+  submit({ kind, url, tenant }: Submission, random: Random): void {
+    const own = `https://foreign.example.com/${this.made++}.mp4`;
+    const video_url = kind === 'video' && random.chance(EQUAL_URL) ? url : own;
+    const body = JSON.stringify({ video_url, ml_models: [FOREIGN_MODEL] });
+    const headers = { authorization: `Token ${tenant.token}`, 'content-type': 'application/json' };
+    const delayMs = random.whole(0, LONGEST_DELAY_MS);
+    const submitting = this.send(body, headers, delayMs).finally(() => this.underWay.delete(submitting));
+    this.underWay.add(submitting);
+  }
+
+  async ended(): Promise<void> {
+    await Promise.all(this.underWay);
+  }
+
+  /** What became of it, the simulator knows. */
+  private async send(body: string, headers: Record<string, string>, delayMs: number): Promise<void> {
+    await new Promise((resolve) => setTimeout(resolve, delayMs));
+    const signal = AbortSignal.timeout(ANSWER_TIMEOUT_MS);
+    const options = { method: 'POST', headers, body, signal };
+    const answer = await fetch(`${this.tensorpixUrl}/api/jobs/from-url/`, options).catch(() => null);
+    await answer?.body?.cancel().catch(() => undefined);
+  }
+}

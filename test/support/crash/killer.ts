@@ -1,0 +1,90 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { KillPoint } from './kill-points.js';
+import type { Random } from './random.js';
+import type { Replica } from './replica.js';
+
+/** Points that are not passed for so long are given up for now. */
+const PATIENCE_MS = 4_000;
+/** Waited for at once, so that rare points cost no time. */
+const MOST_ARMED = 4;
+const MOST_SKIPPED = 2;
+const LONGEST_DELAY_MS = 30;
+const LONGEST_DOWN_MS = 400;
+const LONGEST_UP_MS = 800;
+/** A point that was waited for in vain counts as this much of a hit, so that the others get their turn. */
+const MISS = 0.4;
+
+/** How often a point was hit, and waited for in vain, over all replicas. */
+export class KillCounts {
+  readonly hits: Map<KillPoint, number>;
+  private readonly misses = new Map<KillPoint, number>();
+
+  /** @param points where to kill */
+  constructor(private readonly points: readonly KillPoint[]) {
+    this.hits = new Map(points.map((point) => [point, 0]));
+  }
+
+  get total(): number {
+    return [...this.hits.values()].reduce((sum, hits) => sum + hits, 0);
+  }
+
+  /** Some of those that were hit least, among the ones that are passed at all; none before any is. */
+  next(passages: ReadonlyMap<KillPoint, number>, random: Random): KillPoint[] {
+    const weightOf = (point: KillPoint): number => (this.hits.get(point) ?? 0) + MISS * (this.misses.get(point) ?? 0);
+    const passed = this.points.filter((point) => passages.has(point));
+    const least = Math.min(...passed.map(weightOf));
+    const points = passed.filter((point) => weightOf(point) < least + MISS);
+    return points.length === 0 ? [] : Array.from({ length: MOST_ARMED }, () => random.pick(points));
+  }
+
+  hit(point: KillPoint): void {
+    this.hits.set(point, (this.hits.get(point) ?? 0) + 1);
+  }
+
+  miss(point: KillPoint): void {
+    this.misses.set(point, (this.misses.get(point) ?? 0) + 1);
+  }
+
+  /** Points that were hit less often than that. */
+  below(least: number): KillPoint[] {
+    return this.points.filter((point) => (this.hits.get(point) ?? 0) < least);
+  }
+}
+
+/**
+ * Kills one replica at one point after another and starts it again, until `stopping` is aborted; then it is up. Each
+ * replica has a killer of its own, so that at times both are down.
+ */
+export async function keepKilling(
+  replica: Replica,
+  counts: KillCounts,
+  random: Random,
+  stopping: AbortSignal,
+): Promise<void> {
+  const { killSwitch } = replica;
+  while (!stopping.aborted) {
+    const points = counts.next(killSwitch.passages, random);
+    if (points.length === 0) {
+      await pause(LONGEST_UP_MS, stopping);
+      continue;
+    }
+    const reached = killSwitch.arm(points, random.whole(0, MOST_SKIPPED));
+    const point = await Promise.race([reached, pause(PATIENCE_MS, stopping)]);
+    if (!point) {
+      killSwitch.disarm();
+      if (!stopping.aborted) for (const missed of points) counts.miss(missed);
+      continue;
+    }
+    counts.hit(point);
+    await sleep(random.whole(0, LONGEST_DELAY_MS));
+    await replica.kill();
+    await sleep(random.whole(0, LONGEST_DOWN_MS));
+    await replica.boot();
+    await pause(random.whole(0, LONGEST_UP_MS), stopping);
+  }
+}
+
+/** Ends early when it is time to stop. */
+async function pause(ms: number, stopping: AbortSignal): Promise<void> {
+  await sleep(ms, undefined, { signal: stopping }).catch(() => undefined);
+}

@@ -1,0 +1,76 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { groupBy } from './group-by.js';
+import { waitsForPerson, type Person } from './person.js';
+import type { Records, Row } from './records.js';
+
+const LOOK_MS = 400;
+const PROGRESS_MS = 15_000;
+/** Rows that do not change for so long will not: beyond every pause of the gateway's that can be due in a run. */
+const PATIENCE_MS = 90_000;
+/** The person looks again before it decides: a sender's answer may just be on its way. */
+const LOOKS_BEFORE_DECISION = 3;
+
+/**
+ * Waits, with nothing in the way any more, until every row has ended, and has a person decide where the gateway cannot.
+ *
+ * @param isAnswered whether all clients have their answers: until then new rows may come
+ * @returns the rows that are stuck: nothing of any open row has changed for a long time
+ */
+export async function settle(
+  records: Records,
+  person: Person,
+  isAnswered: () => boolean,
+  log: (line: string) => void,
+): Promise<Row[]> {
+  const looks = new Map<string, number>();
+  let print = '';
+  let changedAtMs = performance.now();
+  let toldAtMs = changedAtMs;
+  for (;;) {
+    const nothingCanCome = isAnswered();
+    const open = await records.openRows();
+    if (open.length === 0 && nothingCanCome) return [];
+    for (const row of open.filter((each) => canBeDecided(each, open))) {
+      const count = (looks.get(row.id) ?? 0) + 1;
+      looks.set(row.id, count % LOOKS_BEFORE_DECISION);
+      if (count === LOOKS_BEFORE_DECISION) await person.decideAbout(row);
+    }
+    await records.letResultsBeMissed();
+    const now = await records.fingerprintOfOpenRows();
+    if (now !== print || !nothingCanCome) changedAtMs = performance.now();
+    else if (performance.now() - changedAtMs > PATIENCE_MS) return open;
+    print = now;
+    if (performance.now() - toldAtMs > PROGRESS_MS) {
+      log(`waiting for ${describe(open)}${nothingCanCome ? '' : ', and for answers'}`);
+      toldAtMs = performance.now();
+    }
+    await sleep(LOOK_MS);
+  }
+}
+
+function describe(open: readonly Row[]): string {
+  const groups = groupBy(open, ({ status, status_reason }) => `${status} (${status_reason ?? '-'})`);
+  return [...groups].map(([state, rows]) => `${rows.length} ${state}`).join(', ');
+}
+
+/** While an equal job is being sent, what TensorPix shows may still be about to be bound. */
+function canBeDecided(row: Row, open: readonly Row[]): boolean {
+  const isUnderWay = open.some(
+    ({ status, input }) => status === 'submitting' && input['video_url'] === row.input['video_url'],
+  );
+  return waitsForPerson(row) && !isUnderWay;
+}
+
+/** Waits until every webhook was delivered. Returns how many were not. */
+export async function settleWebhooks(records: Records): Promise<number> {
+  let least = Infinity;
+  let changedAtMs = performance.now();
+  for (;;) {
+    const { open, exhausted } = await records.deliveries();
+    if (open === 0) return exhausted;
+    if (open < least) changedAtMs = performance.now();
+    else if (performance.now() - changedAtMs > PATIENCE_MS) return open + exhausted;
+    least = Math.min(least, open);
+    await sleep(LOOK_MS);
+  }
+}
