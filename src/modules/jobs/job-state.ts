@@ -11,15 +11,19 @@ export const JOB_STATUSES = [
 
 export type JobStatus = (typeof JOB_STATUSES)[number];
 
-export type StatusReason =
-  | 'rate_limited'
-  | 'upstream_unavailable'
-  | 'token_rejected'
-  | 'insufficient_credits'
-  | 'storage_full'
-  | 'active_job_limit'
-  | 'sending'
-  | 'outcome_unknown';
+/** What refines a state (contract, section 4). */
+export const STATUS_REASONS = [
+  'rate_limited',
+  'upstream_unavailable',
+  'token_rejected',
+  'insufficient_credits',
+  'storage_full',
+  'active_job_limit',
+  'sending',
+  'outcome_unknown',
+] as const;
+
+export type StatusReason = (typeof STATUS_REASONS)[number];
 
 /**
  * Where a state may go. A job may skip states, because TensorPix is looked at now and then; it never goes back, but

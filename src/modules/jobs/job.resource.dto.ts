@@ -1,17 +1,6 @@
 import { ApiProperty, type ApiPropertyOptions } from '@nestjs/swagger';
 import type { CallbackState, JobWarning } from './job-record.js';
-import { JOB_STATUSES, type JobStatus, type StatusReason } from './job-state.js';
-
-const STATUS_REASONS: StatusReason[] = [
-  'rate_limited',
-  'upstream_unavailable',
-  'token_rejected',
-  'insufficient_credits',
-  'storage_full',
-  'active_job_limit',
-  'sending',
-  'outcome_unknown',
-];
+import { JOB_STATUSES, STATUS_REASONS, type JobStatus, type StatusReason } from './job-state.js';
 
 const STRING_MAP = {
   type: 'object',
