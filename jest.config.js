@@ -22,4 +22,6 @@ export default {
   globalSetup: '<rootDir>/test/support/global-setup.ts',
   globalTeardown: '<rootDir>/test/support/global-teardown.ts',
   testTimeout: 60_000,
+  // Most of what the tests do is waiting for processes, leases and loops.
+  maxWorkers: 2,
 };

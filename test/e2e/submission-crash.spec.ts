@@ -25,10 +25,15 @@ const HITS = 2;
 
 const database = useDatabase();
 
+/** Shown even where the test runner keeps the console silent. */
+function say(line: string): void {
+  process.stdout.write(`${line}\n`);
+}
+
 describe('two gateways that are killed again and again while TensorPix fails', () => {
   it('should lose no job, pay for none twice, adopt no foreign one, and leave none behind', async () => {
     const seed = Number(process.env['SOAK_SEED'] ?? Math.floor(Math.random() * 2 ** 31));
-    console.log(`seed ${seed}: repeat it with SOAK_SEED=${seed}`);
+    say(`seed ${seed}: repeat it with SOAK_SEED=${seed}`);
     const { line, violations, hits } = await runCrashes({
       seed,
       databaseUrl: database.url(),
@@ -39,7 +44,7 @@ describe('two gateways that are killed again and again while TensorPix fails', (
       longestLoadMs: 120_000,
       log: (progress) => console.log(progress),
     });
-    console.log(line);
+    say(line);
     expect(violations).toBe('');
     for (const point of POINTS) expect([point, hits.get(point)]).toEqual([point, expect.any(Number)]);
     expect(POINTS.filter((point) => (hits.get(point) ?? 0) < HITS)).toEqual([]);
