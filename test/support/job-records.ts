@@ -42,6 +42,7 @@ export function jobRecord(overrides: Partial<JobRecord> = {}): JobRecord {
     unknownSince: null,
     cleanLooks: 0,
     cleanLookAt: null,
+    doubtedSince: null,
     dueAt: null,
     leaseToken: null,
     leaseExpiresAt: null,

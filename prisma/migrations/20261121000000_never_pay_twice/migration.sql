@@ -2,6 +2,7 @@
 ALTER TABLE "jobs" ADD COLUMN     "called_at" TIMESTAMPTZ(3),
 ADD COLUMN     "clean_look_at" TIMESTAMPTZ(3),
 ADD COLUMN     "clean_looks" INTEGER NOT NULL DEFAULT 0,
+ADD COLUMN     "doubted_since" TIMESTAMPTZ(3),
 ADD COLUMN     "observable_key" BYTEA,
 ADD COLUMN     "unknown_since" TIMESTAMPTZ(3);
 

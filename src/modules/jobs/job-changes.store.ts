@@ -68,6 +68,7 @@ export class JobChangesStore {
           status text, status_reason text, tensorpix_id bigint, progress float8, eta_seconds float8,
           cost_credits numeric, output jsonb, error jsonb, sequence integer, reported_progress float8,
           attempt integer, unknown_since timestamptz, clean_looks integer, clean_look_at timestamptz,
+          doubted_since timestamptz,
           due_at timestamptz, lease_token uuid, lease_expires_at timestamptz,
           cancel_requested_at timestamptz, result_awaited_since timestamptz, missing_since timestamptz,
           missing_looks integer, submitted_at timestamptz, started_at timestamptz, finished_at timestamptz,
@@ -79,6 +80,7 @@ export class JobChangesStore {
                error = i.error, sequence = i.sequence, reported_progress = i.reported_progress, attempt = i.attempt,
                unknown_since = case when i.status = 'unconfirmed' and j.status <> 'unconfirmed' then now()
                                     else i.unknown_since end, clean_looks = i.clean_looks, clean_look_at = i.clean_look_at,
+               doubted_since = i.doubted_since,
                due_at = i.due_at, lease_token = i.lease_token, lease_expires_at = i.lease_expires_at,
                cancel_requested_at = i.cancel_requested_at, result_awaited_since = i.result_awaited_since,
                missing_since = i.missing_since, missing_looks = i.missing_looks, submitted_at = i.submitted_at,
@@ -167,6 +169,7 @@ function toChangeRow({ change: { before, after }, fence }: FencedChange): Record
     unknown_since: after.unknownSince,
     clean_looks: after.cleanLooks,
     clean_look_at: after.cleanLookAt,
+    doubted_since: after.doubtedSince,
     due_at: after.dueAt,
     lease_token: after.leaseToken,
     lease_expires_at: after.leaseExpiresAt,

@@ -59,6 +59,7 @@ export function recordOf(intent: Intent, now: Date, hold: Hold | null): JobRecor
     unknownSince: null,
     cleanLooks: 0,
     cleanLookAt: null,
+    doubtedSince: null,
     dueAt: hold?.until ?? (taken ? null : now),
     leaseToken: taken?.token ?? null,
     leaseExpiresAt: taken ? new Date(now.getTime() + taken.durationMs) : null,

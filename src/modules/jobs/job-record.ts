@@ -79,6 +79,7 @@ export interface JobRecord {
   unknownSince: Date | null;
   cleanLooks: number;
   cleanLookAt: Date | null;
+  doubtedSince: Date | null;
   dueAt: Date | null;
   leaseToken: string | null;
   leaseExpiresAt: Date | null;

@@ -9,7 +9,7 @@ export const JOB_COLUMNS = Prisma.sql`
   j.external_id as "externalId", j.metadata, j.callback_url as "callbackUrl", j.callback_events as "callbackEvents",
   j.sequence, j.reported_progress as "reportedProgress", j.parks, j.strict, j.attempt,
   encode(j.observable_key, 'hex') as "observableKey", j.called_at as "calledAt", j.unknown_since as "unknownSince",
-  j.clean_looks as "cleanLooks", j.clean_look_at as "cleanLookAt", j.due_at as "dueAt",
+  j.clean_looks as "cleanLooks", j.clean_look_at as "cleanLookAt", j.doubted_since as "doubtedSince", j.due_at as "dueAt",
   j.lease_token as "leaseToken", j.lease_expires_at as "leaseExpiresAt", j.source_expires_at as "sourceExpiresAt",
   j.cancel_requested_at as "cancelRequestedAt", j.result_awaited_since as "resultAwaitedSince",
   j.missing_since as "missingSince", j.missing_looks as "missingLooks", j.created_at as "createdAt",

@@ -93,7 +93,8 @@ export function settleExpired(job: JobRecord, now: Date): JobChange {
 /** Looks count from here on: the call has ended. A row without a key to look for is left to a person. */
 function becameUnknown({ observableKey }: JobRecord, now: Date, reason: StatusReason | null) {
   const statusReason = observableKey === null ? 'outcome_unknown' : reason;
-  return { status: 'unconfirmed', unknownSince: now, cleanLooks: 0, cleanLookAt: null, statusReason } as const;
+  const nothingSeen = { cleanLooks: 0, cleanLookAt: null, doubtedSince: null };
+  return { status: 'unconfirmed', unknownSince: now, ...nothingSeen, statusReason } as const;
 }
 
 /** The change of a row that was claimed and certainly not sent: it waits, and is sent when it is due. */

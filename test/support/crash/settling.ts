@@ -56,7 +56,7 @@ function describe(open: readonly Row[]): string {
 /** While an equal job is being sent, what TensorPix shows may still be about to be bound. */
 function canBeDecided(row: Row, open: readonly Row[]): boolean {
   const isUnderWay = open.some(
-    ({ status, input }) => status === 'submitting' && input['video_url'] === row.input['video_url'],
+    ({ lease_expires_at, input }) => lease_expires_at !== null && input['video_url'] === row.input['video_url'],
   );
   return waitsForPerson(row) && !isUnderWay;
 }

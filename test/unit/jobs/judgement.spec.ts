@@ -39,6 +39,7 @@ function unknownCall(overrides: Partial<UnknownCall> = {}): UnknownCall {
     equalsUnknownSince: unknownSince,
     cleanLooks: 0,
     cleanLookAt: null,
+    doubtedSince: null,
     leftToPerson: false,
     ...overrides,
   };
@@ -162,7 +163,15 @@ describe('a look that shows nothing that could be ours', () => {
       (condition) => !CLEAN_CONDITIONS[condition](call, shown, TIMING),
     );
     expect(unmet).toEqual([name]);
-    expect(verdict(call, shown)).toEqual({ kind: 'wait' });
+    const tooEarly = name === 'lateEnough' || name === 'apart';
+    expect(verdict(call, shown)).toEqual(tooEarly ? { kind: 'wait' } : { kind: 'doubt', cause: 'lists_never_whole' });
+    if (tooEarly) return;
+    // Thirty graces after the first answer that was not whole.
+    const inDoubt = { ...call, doubtedSince: at(COUNTS_FROM_MS) };
+    const until = COUNTS_FROM_MS + 30 * TIMING.graceMs;
+    expect(verdict(inDoubt, { ...shown, begunAt: at(until - 1) })).toEqual({ kind: 'wait' });
+    const person = { kind: 'undecidable', cause: 'lists_never_whole' };
+    expect(verdict(inDoubt, { ...shown, begunAt: at(until) })).toEqual(person);
   });
 
   it('should count from the end of the call, a timeout and a grace on, when it began then', () => {
@@ -341,7 +350,7 @@ describe('calls that the list cannot tell apart, and that asked for different th
 
 describe('a trace of the call', () => {
   const trace = { url: URL, createdAt: at(10_200) };
-  /** Three graces after a look first counted. */
+  /** Three graces after the first look that showed it. */
   const patientUntil = COUNTS_FROM_MS + 3 * TIMING.graceMs;
 
   it.each([
@@ -351,7 +360,10 @@ describe('a trace of the call', () => {
     ['a job without a URL that could be ours', look({ unowned: [shownJob({}, { externalUrl: null })] })],
   ])('should keep the job from being sent again, and be left to a person in the end: %s', (_, shown) => {
     const once = unknownCall({ cleanLooks: 1, cleanLookAt: at(17_000) });
-    for (const call of [unknownCall(), once]) {
+    for (const fresh of [unknownCall(), once]) {
+      const first = { kind: 'doubt', cause: 'left_a_trace' };
+      expect(verdict(fresh, { ...shown, begunAt: at(patientUntil) })).toEqual(first);
+      const call = { ...fresh, doubtedSince: at(COUNTS_FROM_MS) };
       expect(verdict(call, { ...shown, begunAt: at(patientUntil - 1) })).toEqual({ kind: 'wait' });
       expect(verdict(call, { ...shown, begunAt: at(patientUntil) })).toEqual({
         kind: 'undecidable',
@@ -378,7 +390,7 @@ describe('a trace of the call', () => {
   });
 
   it('should mean nothing in a look that does not count', () => {
-    const early = look({ traces: [trace], complete: false, begunAt: at(patientUntil) });
+    const early = look({ traces: [trace], begunAt: at(COUNTS_FROM_MS - 1) });
     expect(verdict(unknownCall(), early)).toEqual({ kind: 'wait' });
   });
 });

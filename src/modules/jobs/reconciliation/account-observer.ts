@@ -130,13 +130,17 @@ export class AccountObserver {
     const urls = new Set(calls.map(({ observable }) => observable.url));
     const alike = videos.entries.filter(({ item }) => urls.has(normalizeUrl(item.externalUrl ?? '')));
     let found = foreign.found;
+    let explainable = true;
     let traces = unexplained(alike, [...listed, ...found]);
     // Jobs of our own that have ended explain videos too; they are asked for only when there is something to explain.
     if (traces.length > 0) {
-      found = [...found, ...(await this.findSingles(context, [...owned])).found];
+      const own = await this.findSingles(context, [...owned]);
+      found = [...found, ...own.found];
+      explainable = own.complete;
       traces = unexplained(alike, [...listed, ...found]);
     }
-    return { complete: results.complete && videos.complete && foreign.complete, found, traces };
+    const complete = results.complete && videos.complete && foreign.complete && (explainable || traces.length === 0);
+    return { complete, found, traces };
   }
 
   /** A list that TensorPix does not serve hides nothing that could be found in it. */

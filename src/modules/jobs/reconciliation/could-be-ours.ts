@@ -17,6 +17,8 @@ export interface UnknownCall {
   cleanLooks: number;
   /** when the newest clean look ended */
   cleanLookAt: Date | null;
+  /** since when looks that count have shown what is not whole, or cannot be explained */
+  doubtedSince: Date | null;
   /** a person has been asked: only what can be adopted is of interest still */
   leftToPerson: boolean;
 }

@@ -46,13 +46,15 @@ export type Verdict =
   /** The second clean look: TensorPix does not have the job. */
   | { kind: 'absent' }
   | { kind: 'adopt'; job: UnownedJob; candidates: number }
+  /** The look counts, and showed what is not whole or cannot be explained: from now on patience runs out. */
+  | { kind: 'doubt'; cause: Doubt }
   /** What TensorPix shows cannot settle it: a person decides. */
-  | { kind: 'undecidable'; cause: 'equal_in_the_list' | 'left_a_trace' | 'lists_never_whole' };
+  | { kind: 'undecidable'; cause: 'equal_in_the_list' | Doubt };
 
-/** Traces that nothing explains for so many graces are left to a person. */
-const TRACE_PATIENCE_GRACES = 3;
-/** So are lists that are read, and are never whole. One that TensorPix does not answer at all is waited for without end. */
-const LIST_PATIENCE_GRACES = 30;
+/** How many graces each is waited for, until a person is asked. A list that TensorPix does not answer is waited for without end. */
+const PATIENCE_GRACES = { left_a_trace: 3, lists_never_whole: 30 } as const;
+
+type Doubt = keyof typeof PATIENCE_GRACES;
 
 type Condition = (call: UnknownCall, look: AccountLook, timing: Timing) => boolean;
 
@@ -131,12 +133,18 @@ function judgeEquals(
 }
 
 function judgeAbsence(call: UnknownCall, look: AccountLook, timing: Timing, guards: Guards): Verdict {
-  const graces = (look.begunAt.getTime() - judgedFromMs(call, timing)) / timing.graceMs;
-  if (!guards.clean.every((name) => CLEAN_CONDITIONS[name](call, look, timing)))
-    return graces < LIST_PATIENCE_GRACES ? { kind: 'wait' } : { kind: 'undecidable', cause: 'lists_never_whole' };
-  if (leavesTrace(call, look, guards))
-    return graces < TRACE_PATIENCE_GRACES ? { kind: 'wait' } : { kind: 'undecidable', cause: 'left_a_trace' };
+  const unmet = guards.clean.filter((name) => !CLEAN_CONDITIONS[name](call, look, timing));
+  if (unmet.some((name) => name === 'lateEnough' || name === 'apart')) return { kind: 'wait' };
+  if (unmet.length > 0) return doubt(call, look, timing, 'lists_never_whole');
+  if (leavesTrace(call, look, guards)) return doubt(call, look, timing, 'left_a_trace');
   return { kind: call.cleanLooks + 1 >= guards.cleanLooks ? 'absent' : 'clean' };
+}
+
+/** Patience begins with the first answer that is in doubt: TensorPix may have been away for long before. */
+function doubt({ doubtedSince }: UnknownCall, { begunAt }: AccountLook, { graceMs }: Timing, cause: Doubt): Verdict {
+  if (doubtedSince === null) return { kind: 'doubt', cause };
+  const patientUntilMs = doubtedSince.getTime() + PATIENCE_GRACES[cause] * graceMs;
+  return begunAt.getTime() < patientUntilMs ? { kind: 'wait' } : { kind: 'undecidable', cause };
 }
 
 /** Something at TensorPix that may come from the call, and is no job that could be adopted. */

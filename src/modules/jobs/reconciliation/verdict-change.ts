@@ -18,6 +18,7 @@ export function unknownCall(job: JobRecord, equalsUnknownSince: Date | null = nu
     equalsUnknownSince: equalsUnknownSince ?? unknownSince,
     cleanLooks: job.cleanLooks,
     cleanLookAt: job.cleanLookAt,
+    doubtedSince: job.doubtedSince,
     leftToPerson: isLeftToPerson(job),
   };
 }
@@ -32,6 +33,11 @@ export function verdictChange(job: JobRecord, verdict: Verdict, lookBegunAt: Dat
       const data = { tensorpix_id: found.id, candidates, started: found.startedAt?.toISOString() ?? null };
       return bind(job, found, now, [{ name: 'adopted', data }]);
     }
+    case 'doubt':
+      if (isLeftToPerson(job)) return null;
+      return changeJob(job, { doubtedSince: lookBegunAt }, now, {
+        steps: [{ name: 'doubted', data: { reason: verdict.cause } }],
+      });
     // A person has been asked: what the looks do not show changes nothing any more.
     case 'clean':
       return isLeftToPerson(job) ? null : notFound(job, lookBegunAt, now);
@@ -70,7 +76,7 @@ export function resubmit(
 ): JobChange {
   if (job.cancelRequestedAt !== null) return changeJob(job, { status: 'canceled' }, now, { steps });
   const patch = { status: 'submitting', statusReason: null, dueAt: now, unknownSince: null } as const;
-  return changeJob(job, { ...patch, cleanLooks: 0, cleanLookAt: null }, now, {
+  return changeJob(job, { ...patch, cleanLooks: 0, cleanLookAt: null, doubtedSince: null }, now, {
     steps,
     data: { attempt: job.attempt, reason: 'not_at_tensorpix' },
   });
@@ -79,7 +85,7 @@ export function resubmit(
 function notFound(job: JobRecord, lookBegunAt: Date, now: Date): JobChange {
   const looks = job.cleanLooks + 1;
   const steps = [{ name: 'not_found', data: notFoundData(looks, lookBegunAt) }];
-  return changeJob(job, { cleanLooks: looks, cleanLookAt: now }, now, { steps });
+  return changeJob(job, { cleanLooks: looks, cleanLookAt: now, doubtedSince: null }, now, { steps });
 }
 
 function absent(job: JobRecord, lookBegunAt: Date, now: Date): JobChange {

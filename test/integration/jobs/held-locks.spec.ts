@@ -1,0 +1,73 @@
+import { describe, expect, it } from '@jest/globals';
+import type pg from 'pg';
+import { eventually } from '../../support/gateway.js';
+import { idOf, sourceUrl, useStage } from '../../support/stage.js';
+
+/** No loop runs: whatever waits for a lock here is the statement of a create. */
+const stage = useStage({ env: { GATEWAY_ROLE: 'api', TENSORPIX_TIMEOUT_MS: '10000' } });
+
+/** Does something while another session holds the locks of a statement. */
+async function whileHeld(statement: string, values: unknown[], run: (session: pg.PoolClient) => Promise<void>) {
+  const session = await stage.pool.connect();
+  try {
+    await session.query('begin');
+    await session.query(statement, values);
+    await run(session);
+  } finally {
+    session.release(true);
+  }
+}
+
+/** The sessions of the gateway whose statements wait for a lock. */
+async function blocked(): Promise<number[]> {
+  const rows = await stage.sql<{ pid: number }>(
+    `select pid from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`,
+  );
+  return rows.map(({ pid }) => pid);
+}
+
+async function untilBlocked(): Promise<number[]> {
+  return eventually(blocked, (pids) => pids.length > 0);
+}
+
+describe("TensorPix's answer to a create", () => {
+  it("should be bound and given while another session holds the pace of its tenant, and the neighbours' too", async () => {
+    const [team, neighbour] = [await stage.team(), await stage.team()];
+    const fields = { ...stage.callback, video_url: sourceUrl() };
+    const key = { 'idempotency-key': 'held' };
+    await whileHeld('select 1 from tenant_paces where tenant_id = $1 for update', [team.id], async () => {
+      const answers = await Promise.all([stage.video(team, fields, key), stage.video(neighbour)]);
+      expect(answers.map(({ status }) => status)).toEqual([201, 201]);
+      for (const answer of answers) {
+        expect(await stage.row(idOf(answer))).toMatchObject({
+          status: 'queued',
+          tensorpix_id: String(answer.body.tensorpix_id),
+          lease_token: null,
+        });
+      }
+    });
+    // The key was settled with the row.
+    expect((await stage.video(team, fields, key)).status).toBe(201);
+    expect([stage.creates(team), stage.creates(neighbour)]).toEqual([1, 1]);
+  });
+
+  it('should outlive a statement that was given up because of a lock', async () => {
+    const team = await stage.team();
+    await whileHeld('lock table webhook_deliveries in exclusive mode', [], async (session) => {
+      const creating = stage.video(team, stage.callback).then((answer) => answer);
+      const pids = await untilBlocked();
+      expect(stage.creates(team)).toBe(1);
+      await stage.sql('select pg_cancel_backend(pid) from unnest($1::int[]) as pid', [pids]);
+      // The same statement again, after a pause.
+      await eventually(blocked, (waiting) => waiting.length === 0);
+      await untilBlocked();
+      await session.query('commit');
+      const created = await creating;
+      expect(created.status).toBe(201);
+      expect(await stage.row(idOf(created))).toMatchObject({ status: 'queued', attempt: 1, lease_token: null });
+      expect(await stage.eventTypes(idOf(created))).toEqual(['job.submitting', 'job.queued']);
+      expect((await stage.deliveries(idOf(created))).map(({ event_type }) => event_type)).toEqual(['job.queued']);
+    });
+    expect(stage.creates(team)).toBe(1);
+  });
+});
