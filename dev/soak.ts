@@ -62,6 +62,7 @@ async function main(): Promise<number> {
       seed,
       submissions,
       clients: 10,
+      stills: 0.05,
       databaseUrl: postgres.adminUrl,
       points: KILL_POINTS,
       hits,

@@ -81,8 +81,8 @@ export function settleLate(job: JobRecord, decision: Decision, now: Date): JobCh
 export function settleExpired(job: JobRecord, now: Date): JobChange {
   const data = { reason: 'sender_lost' };
   if (job.kind === 'video') return changeJob(job, { ...UNLEASED, ...becameUnknown(job, now, null) }, now, { data });
-  if (isFree(job) && !job.strict)
-    return changeJob(job, { ...UNLEASED, dueAt: now }, now, { steps: [{ name: 'parked', data }] });
+  // Strict or not: nobody waits for this answer any more, and repeating it costs nothing.
+  if (isFree(job)) return changeJob(job, { ...UNLEASED, dueAt: now }, now, { steps: [{ name: 'parked', data }] });
   const error = {
     code: 'outcome_unknown',
     detail: 'The gateway stopped during the call; whether TensorPix made and charged this image cannot be looked up.',

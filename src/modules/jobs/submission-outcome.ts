@@ -75,7 +75,7 @@ export function decide(
           'outcome_unknown',
           'TensorPix did not answer; whether it made and charged this image cannot be looked up.',
         );
-      if (strict || job.strict)
+      if (strict)
         return fail(
           outcome.reason === 'timeout' ? 'upstream_timeout' : 'upstream_error',
           'TensorPix gave no usable answer.',

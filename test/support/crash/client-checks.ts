@@ -82,7 +82,8 @@ function mayHaveFailed(submission: Submission, { id, status, error }: Row, perso
   if (status !== 'failed') return false;
   if (person.failed.has(id)) return true;
   if (isRefused(submission)) return error?.code === 'validation_failed';
-  return isPaidImage(submission) && error?.code === 'outcome_unknown';
+  const cannotBeLookedUp = submission.kind === 'image' && (submission.strict || isPaidImage(submission));
+  return cannotBeLookedUp && error?.code === 'outcome_unknown';
 }
 
 /** A key that was accepted leads to the row that its client was told of. */

@@ -32,6 +32,8 @@ export interface CrashRunOptions {
   clients: number;
   /** Where replicas are killed. */
   points: readonly KillPoint[];
+  /** 0 to 1: how often a process is stopped for a while instead of killed. */
+  stills: number;
   /** The load goes on until each point was hit so often… */
   hits: number;
   /** …or for so long. */
@@ -80,6 +82,7 @@ class Stage {
   private readonly replicas: Replica[] = [];
   private readonly records: Records;
   private readonly weather: Weather;
+  private readonly foreign: ForeignSystem;
   private readonly load: Load;
 
   private constructor(
@@ -92,11 +95,12 @@ class Stage {
     this.kills = new KillCounts(options.points);
     this.records = new Records(databaseUrl);
     this.weather = new Weather(simulator.control, this.random.fork('weather'));
+    this.foreign = new ForeignSystem(simulator);
     this.load = new Load({
       clients: new Clients(this.replicas, this.givingUp.signal),
       concurrency: options.clients,
       mix: new SubmissionMix(this.random.fork('mix'), receiver.url),
-      foreign: new ForeignSystem(simulator.url),
+      foreign: this.foreign,
       random: this.random.fork('load'),
       createTenants: (generation): Promise<Tenant[]> =>
         createTenants(this.replicas, this.adminKey, generation, this.givingUp.signal),
@@ -132,7 +136,7 @@ class Stage {
     await load.prepare();
     const stopping = new AbortController();
     const killers = this.replicas.map((replica) =>
-      keepKilling(replica, kills, this.random.fork(replica.name), stopping.signal),
+      keepKilling(replica, kills, options.stills, this.random.fork(replica.name), stopping.signal),
     );
     // Without a replica that starts nothing can be shown: then everybody gives up.
     for (const killer of killers) killer.catch(() => this.givingUp.abort());
@@ -155,7 +159,7 @@ class Stage {
 
   async judge(): Promise<CrashRunResult> {
     const { options, load, kills, weather, records, replicas, random } = this;
-    const upstream = new Upstream(this.simulator, load.tenants);
+    const upstream = new Upstream(this.simulator, load.tenants, this.foreign.twins);
     const person = new Person({
       records,
       upstream,

@@ -4,12 +4,14 @@ interface Armed {
   points: readonly KillPoint[];
   /** How often points of these are passed unharmed before. */
   skip: number;
+  /** Nothing passes any more on the connection; else everything goes on, up to the process that stands still. */
+  cuts: boolean;
   reached: (point: KillPoint) => void;
 }
 
 /**
- * Between the relays of a replica, which see it pass the points, and whoever kills it: armed for some points at a time.
- * A relay whose point is the one (`pass` is true) lets nothing more through on that connection; the process is dead soon.
+ * Between the relays of a replica, which see it pass the points, and whoever kills or stops it: armed for some points at a
+ * time. A relay whose point is the one (`pass` is true) lets nothing more through there; the process is dead soon.
  */
 export class KillSwitch {
   /** How often each point was passed. */
@@ -17,8 +19,8 @@ export class KillSwitch {
   private armed: Armed | null = null;
 
   /** Resolves when one of the points is reached; never, if it is disarmed before. */
-  arm(points: readonly KillPoint[], skip: number): Promise<KillPoint> {
-    return new Promise((reached) => (this.armed = { points, skip, reached }));
+  arm(points: readonly KillPoint[], skip: number, cuts: boolean): Promise<KillPoint> {
+    return new Promise((reached) => (this.armed = { points, skip, cuts, reached }));
   }
 
   disarm(): void {
@@ -35,7 +37,7 @@ export class KillSwitch {
     this.passages.set(point, (this.passages.get(point) ?? 0) + 1);
   }
 
-  /** The point is reached. True: this is where the process ends. */
+  /** The point is reached. True: this is where the process ends, and nothing may follow on that connection. */
   pass(point: KillPoint): boolean {
     this.see(point);
     const { armed } = this;
@@ -46,6 +48,6 @@ export class KillSwitch {
     }
     this.armed = null;
     armed.reached(point);
-    return true;
+    return armed.cuts;
   }
 }

@@ -11,12 +11,17 @@ const MOST_SKIPPED = 2;
 const LONGEST_DELAY_MS = 30;
 const LONGEST_DOWN_MS = 400;
 const LONGEST_UP_MS = 800;
+/** Longer than a claim lasts (the timeout of a call and 10 s): others have taken over when the process goes on. */
+const SHORTEST_STILL_MS = 11_200;
+const LONGEST_STILL_MS = 13_500;
 /** A point that was waited for in vain counts as this much of a hit, so that the others get their turn. */
 const MISS = 0.4;
 
 /** How often a point was hit, and waited for in vain, over all replicas. */
 export class KillCounts {
   readonly hits: Map<KillPoint, number>;
+  /** How often a process stood still for longer than its claims. */
+  stills = 0;
   private readonly misses = new Map<KillPoint, number>();
 
   /** @param points where to kill */
@@ -54,32 +59,41 @@ export class KillCounts {
 /**
  * Kills one replica at one point after another and starts it again, until `stopping` is aborted; then it is up. Each
  * replica has a killer of its own, so that at times both are down.
+ *
+ * @param stills probability that the process is only stopped there, until its claims have expired
  */
 export async function keepKilling(
   replica: Replica,
   counts: KillCounts,
+  stills: number,
   random: Random,
   stopping: AbortSignal,
 ): Promise<void> {
   const { killSwitch } = replica;
   while (!stopping.aborted) {
     const points = counts.next(killSwitch.passages, random);
+    const kills = !random.chance(stills);
     if (points.length === 0) {
       await pause(LONGEST_UP_MS, stopping);
       continue;
     }
-    const reached = killSwitch.arm(points, random.whole(0, MOST_SKIPPED));
+    const reached = killSwitch.arm(points, random.whole(0, MOST_SKIPPED), kills);
     const point = await Promise.race([reached, pause(PATIENCE_MS, stopping)]);
     if (!point) {
       killSwitch.disarm();
       if (!stopping.aborted) for (const missed of points) counts.miss(missed);
       continue;
     }
-    counts.hit(point);
     await sleep(random.whole(0, LONGEST_DELAY_MS));
-    await replica.kill();
-    await sleep(random.whole(0, LONGEST_DOWN_MS));
-    await replica.boot();
+    if (kills) {
+      counts.hit(point);
+      await replica.kill();
+      await sleep(random.whole(0, LONGEST_DOWN_MS));
+      await replica.boot();
+    } else {
+      counts.stills += 1;
+      await replica.standStill(random.whole(SHORTEST_STILL_MS, LONGEST_STILL_MS));
+    }
     await pause(random.whole(0, LONGEST_UP_MS), stopping);
   }
 }

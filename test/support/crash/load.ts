@@ -11,6 +11,8 @@ const MOST_WAITING = 80;
 /** So many submissions go to one set of tenants. */
 const SUBMISSIONS_A_GENERATION = 600;
 const FOREIGN = 0.08;
+/** Of the submissions that share their URL with no other. */
+const PRECEDED = 0.04;
 const WAIT_MS = 50;
 
 export interface LoadParts {
@@ -59,14 +61,21 @@ export class Load {
     const group = mix.next(await this.tenantsNow());
     this.submissions.push(...group);
     if (random.chance(FOREIGN)) foreign.submit(group[0]!, random);
-    await Promise.all(group.map((submission) => this.deliver(submission, random)));
+    const [first] = group;
+    if (first?.kind === 'video' && group.length === 1 && random.chance(PRECEDED))
+      this.inBackground(foreign.precede(first).then(() => this.deliver(first, random)));
+    else await Promise.all(group.map((submission) => this.deliver(submission, random)));
     await sleep(random.whole(0, LONGEST_PAUSE_MS));
   }
 
   private async deliver(submission: Submission, random: Random): Promise<void> {
     const { clients } = this.parts;
     if (await clients.begin(submission, random)) return;
-    const insisting = clients.insist(submission, random).finally(() => this.insisting.delete(insisting));
+    this.inBackground(clients.insist(submission, random));
+  }
+
+  private inBackground(work: Promise<void>): void {
+    const insisting = work.finally(() => this.insisting.delete(insisting));
     this.insisting.add(insisting);
   }
 

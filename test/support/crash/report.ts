@@ -27,7 +27,7 @@ export function summarise({ seed, submissions, kills, faults, violations, ...cou
   const points = [...kills.hits].filter(([, hits]) => hits > 0).map(([point, hits]) => `${point} ${hits}`);
   return [
     `seed ${seed}: ${submissions.length} submissions (${keyed} keyed, ${retried} retried, ${accepted} accepted)`,
-    `${kills.total} kills (${points.join(', ')})`,
+    `${kills.total} kills (${points.join(', ')}) and ${kills.stills} standstills`,
     `${faults} faults`,
     `${counts.jobs} jobs at TensorPix beside ${counts.foreignJobs} foreign ones`,
     `${of('lost')} lost`,
@@ -79,7 +79,7 @@ async function describeSource(
   }
   for (const { atMs, tokenSuffix, status, fault } of upstream.calls().get(url) ?? [])
     lines.push(`  call ${new Date(atMs).toISOString()} ${JSON.stringify({ tokenSuffix, status, fault })}`);
-  for (const { id, account, createdAtMs, ended, parameters } of upstream.jobsOf(url)) {
+  for (const { id, account, createdAtMs, ended, parameters } of upstream.allJobsOf(url)) {
     const job = { id, account: account.id, ended: ended?.status ?? null, parameters };
     lines.push(`  job ${new Date(createdAtMs).toISOString()} ${JSON.stringify(job)}`);
   }

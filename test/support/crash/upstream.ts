@@ -11,19 +11,26 @@ export class Upstream {
   constructor(
     private readonly simulator: Simulator,
     private readonly tenants: readonly Tenant[],
+    /** Ids of foreign jobs that look like ours. */
+    private readonly twins: ReadonlySet<number>,
   ) {}
 
   /** Every job that a gateway made. */
   get jobs(): SimJob[] {
-    return this.all.filter((job) => !isForeign(job));
+    return this.all.filter((job) => !this.isForeign(job));
   }
 
   get foreignJobs(): SimJob[] {
-    return this.all.filter(isForeign);
+    return this.all.filter((job) => this.isForeign(job));
+  }
+
+  /** Those of the foreign system are left out. */
+  jobsOf(url: string): SimJob[] {
+    return this.jobs.filter((job) => job.input.externalUrl === url);
   }
 
   /** Also those of the foreign system. */
-  jobsOf(url: string): SimJob[] {
+  allJobsOf(url: string): SimJob[] {
     return this.all.filter((job) => job.input.externalUrl === url);
   }
 
@@ -54,9 +61,10 @@ export class Upstream {
   private get all(): SimJob[] {
     return [...this.simulator.state.jobs.values()];
   }
-}
 
-function isForeign({ input, parameters }: SimJob): boolean {
-  const models = parameters['ml_models'] as number[];
-  return models.includes(FOREIGN_MODEL) || !input.externalUrl?.startsWith(`https://${SOURCE_HOST}/`);
+  private isForeign({ id, input, parameters }: SimJob): boolean {
+    const models = parameters['ml_models'] as number[];
+    const isOurSource = input.externalUrl?.startsWith(`https://${SOURCE_HOST}/`) ?? false;
+    return this.twins.has(id) || models.includes(FOREIGN_MODEL) || !isOurSource;
+  }
 }

@@ -18,8 +18,8 @@ const CREATE_FAULTS: readonly (readonly [number, Fault | FaultKind])[] = [
   [0.02, { kind: 'garbage', commit: true }],
   [0.02, { kind: 'garbage', commit: false }],
   [0.04, { kind: 'slow', delay_ms: 300 }],
-  // Longer than the gateway waits: the job appears after its call.
-  [0.02, { kind: 'slow', delay_ms: 1_200 }],
+  // Longer than the gateway waits: the job appears after its call, but within the grace.
+  [0.04, { kind: 'slow', delay_ms: 1_700 }],
   [0.02, { kind: 'slow', delay_ms: 1_200, commit: true }],
   [0.02, { kind: 'rate_limited', retry_after_s: 1 }],
 ];
