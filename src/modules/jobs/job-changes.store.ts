@@ -56,13 +56,10 @@ export class JobChangesStore {
     // In one order everywhere, so that two replicas that change the same rows do not wait for each other in a circle.
     const items = [...new Map(all.map((item) => [item.change.after.id, item])).values()].sort(byId);
     const deliveries = items.flatMap(({ change }) => change.deliveries);
-    const events = items.flatMap(({ change: { after, events } }) =>
-      events.map((event) => ({ ...event, job_id: after.id, tenant_id: after.tenantId, created_at: after.updatedAt })),
-    );
     const besides = sideEffects(items, deliveries);
     const changed = await this.prisma.$queryRaw<{ id: string; sequence: number }[]>`
       with input as (
-        select * from jsonb_to_recordset(${JSON.stringify(items.map(toChangeRow))}::jsonb) as t(
+        select * from json_to_recordset(${JSON.stringify(items.map(toChangeRow))}::json) as t(
           id uuid, tenant_id uuid, made_from integer, send_lease uuid, poll_lease uuid, reconcile_lease uuid, at_tensorpix boolean,
           cancels boolean,
           status text, status_reason text, tensorpix_id bigint, progress float8, eta_seconds float8,
@@ -72,7 +69,7 @@ export class JobChangesStore {
           due_at timestamptz, lease_token uuid, lease_expires_at timestamptz,
           cancel_requested_at timestamptz, result_awaited_since timestamptz, missing_since timestamptz,
           missing_looks integer, submitted_at timestamptz, started_at timestamptz, finished_at timestamptz,
-          updated_at timestamptz)
+          updated_at timestamptz, events json)
       ), changed as (
         update jobs j
            set status = i.status, status_reason = i.status_reason, tensorpix_id = i.tensorpix_id,
@@ -88,21 +85,18 @@ export class JobChangesStore {
           from input i
          where j.tenant_id = i.tenant_id and j.id = i.id and j.sequence = i.made_from
            and (i.send_lease is null or j.lease_token = i.send_lease)
-           and (i.poll_lease is null or exists (
-                 select 1 from tenant_paces p
-                  where p.tenant_id = i.tenant_id and p.poll_lease_token = i.poll_lease
-                    and p.poll_lease_expires_at > now()))
-           and (i.reconcile_lease is null or exists (
-                 select 1 from tensorpix_accounts a
-                  where a.id = j.account_id and a.reconcile_lease_token = i.reconcile_lease
-                    and a.reconcile_lease_expires_at > now()))
-        returning j.id, j.tenant_id, j.account_id, j.sequence, i.at_tensorpix, i.cancels
+           -- Compared, not searched with "exists": that was planned as a read of all tenants.
+           and (i.poll_lease is null or i.poll_lease = (
+                 select p.poll_lease_token from tenant_paces p
+                  where p.tenant_id = i.tenant_id and p.poll_lease_expires_at > now()))
+           and (i.reconcile_lease is null or i.reconcile_lease = (
+                 select a.reconcile_lease_token from tensorpix_accounts a
+                  where a.id = j.account_id and a.reconcile_lease_expires_at > now()))
+        returning j.id, j.tenant_id, j.account_id, j.sequence, j.updated_at, i.at_tensorpix, i.cancels, i.events
       ), event as (
         insert into job_events (job_id, sequence, tenant_id, type, data, created_at)
-        select e.job_id, e.sequence, e.tenant_id, e.type, e.data, e.created_at
-          from jsonb_to_recordset(${JSON.stringify(events)}::jsonb) as e(
-            job_id uuid, sequence integer, tenant_id uuid, type text, data jsonb, created_at timestamptz)
-          join changed c on c.id = e.job_id
+        select c.id, e.sequence, c.tenant_id, e.type, e.data, c.updated_at
+          from changed c, json_to_recordset(c.events) as e(sequence integer, type text, data jsonb)
       ), paced as (
         update tenant_paces p set poll_due_at = ${DUE_NOW}
          where p.tenant_id in (
@@ -145,7 +139,7 @@ function byId(a: FencedChange, b: FencedChange): number {
   return a.change.after.id < b.change.after.id ? -1 : 1;
 }
 
-function toChangeRow({ change: { before, after }, fence }: FencedChange): Record<string, unknown> {
+function toChangeRow({ change: { before, after, events }, fence }: FencedChange): Record<string, unknown> {
   return {
     id: after.id,
     tenant_id: after.tenantId,
@@ -181,5 +175,6 @@ function toChangeRow({ change: { before, after }, fence }: FencedChange): Record
     started_at: after.startedAt,
     finished_at: after.finishedAt,
     updated_at: after.updatedAt,
+    events,
   };
 }

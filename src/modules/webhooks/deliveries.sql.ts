@@ -23,7 +23,7 @@ export function insertDeliveries(deliveries: NewDelivery[]): Prisma.Sql {
   return Prisma.sql`delivery as (
     insert into webhook_deliveries (id, tenant_id, job_id, sequence, event_type, url, origin, body, due_at)
     select d.id, d.tenant_id, d.job_id, d.sequence, d.event_type, d.url, d.origin, d.body, ${DUE_NOW}
-      from jsonb_to_recordset(${JSON.stringify(rows)}::jsonb) as d(
+      from json_to_recordset(${JSON.stringify(rows)}::json) as d(
         id uuid, tenant_id uuid, job_id uuid, sequence integer, event_type text, url text, origin text, body text)
       join changed c on c.id = d.job_id
   )`;
@@ -38,7 +38,7 @@ export function supersedeDeliveries(deliveries: NewDelivery[]): Prisma.Sql {
   return Prisma.sql`superseded as (
     update webhook_deliveries old
        set status = 'superseded', updated_at = now()
-      from jsonb_to_recordset(${JSON.stringify(rows)}::jsonb) as n(tenant_id uuid, job_id uuid, ends boolean)
+      from json_to_recordset(${JSON.stringify(rows)}::json) as n(tenant_id uuid, job_id uuid, ends boolean)
       join changed c on c.id = n.job_id
      where old.job_id = n.job_id and old.tenant_id = n.tenant_id and old.status in ('pending', 'failing')
        and (old.lease_expires_at is null or old.lease_expires_at < now())

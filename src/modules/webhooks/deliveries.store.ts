@@ -99,7 +99,7 @@ export class DeliveriesStore {
              attempts = d.attempts + 1, last_error = o.error, lease_token = null,
              lease_expires_at = null, updated_at = now(),
              due_at = coalesce(now() + o.retry_ms * interval '1 millisecond', d.due_at)
-        from jsonb_to_recordset(${JSON.stringify(outcomes.map(toRow))}::jsonb) as o(
+        from json_to_recordset(${JSON.stringify(outcomes.map(toRow))}::json) as o(
           id uuid, lease uuid, status text, retry_ms float8, error text)
        where d.id = o.id and d.lease_token = o.lease
       returning d.id`;

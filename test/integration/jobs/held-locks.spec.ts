@@ -71,3 +71,30 @@ describe("TensorPix's answer to a create", () => {
     expect(stage.creates(team)).toBe(1);
   });
 });
+
+describe('A create that waits for a change of its tenant', () => {
+  it('should leave nothing behind when the tenant is suspended meanwhile', async () => {
+    const team = await stage.team();
+    await whileHeld('select 1 from tenants where id = $1 for update', [team.id], async (session) => {
+      const creating = stage.video(team).then((answer) => answer);
+      await untilBlocked();
+      await session.query(`update tenants set status = 'suspended' where id = $1`, [team.id]);
+      await session.query('commit');
+      expect((await creating).status).toBe(403);
+    });
+    expect(stage.creates(team)).toBe(0);
+    expect(await stage.sql('select id from jobs where tenant_id = $1', [team.id])).toEqual([]);
+  });
+
+  it('should be sent when the tenant stays what it was', async () => {
+    const team = await stage.team();
+    await whileHeld('select 1 from tenants where id = $1 for update', [team.id], async (session) => {
+      const creating = stage.video(team).then((answer) => answer);
+      await untilBlocked();
+      await session.query(`update tenants set name = 'renamed' where id = $1`, [team.id]);
+      await session.query('commit');
+      expect((await creating).status).toBe(201);
+    });
+    expect(stage.creates(team)).toBe(1);
+  });
+});

@@ -22,7 +22,7 @@ export function changeKeys(changes: KeyChange[]): Prisma.Sql {
     body: effect.kind === 'answer' ? effect.body : null,
   }));
   return Prisma.sql`settled_key as (
-    select k.* from jsonb_to_recordset(${JSON.stringify(rows)}::jsonb) as k(
+    select k.* from json_to_recordset(${JSON.stringify(rows)}::json) as k(
         tenant_id uuid, job_id uuid, frees boolean, status integer, body text)
       join changed c on c.id = k.job_id
   ), freed_key as (

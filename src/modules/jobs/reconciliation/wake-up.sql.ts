@@ -29,7 +29,7 @@ export function wakeEquals(jobs: JobRecord[]): Prisma.Sql {
     update jobs set due_at = ${DUE_NOW}
      where id in (
        select w.id
-         from jsonb_to_recordset(${JSON.stringify(rows)}::jsonb) as k(id uuid, observable_key text)
+         from json_to_recordset(${JSON.stringify(rows)}::json) as k(id uuid, observable_key text)
          join changed c on c.id = k.id
          join jobs w on w.account_id = c.account_id and w.observable_key = decode(k.observable_key, 'hex')
         where w.status = 'submitting' and w.status_reason = 'outcome_unknown' and w.due_at > now()
