@@ -62,7 +62,7 @@ async function main(): Promise<number> {
       seed,
       submissions,
       clients: 10,
-      stills: 0.05,
+      pace: { longestUpMs: 5_000, stills: 0.05 },
       databaseUrl: postgres.adminUrl,
       points: KILL_POINTS,
       hits,
@@ -78,5 +78,9 @@ async function main(): Promise<number> {
   }
 }
 
-for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(1));
+for (const signal of ['SIGINT', 'SIGTERM'] as const)
+  process.once(signal, () => {
+    console.error(`stopped by ${signal}`);
+    process.exit(1);
+  });
 process.exitCode = await main();

@@ -39,7 +39,7 @@ describe('two gateways that are killed again and again while TensorPix fails', (
       databaseUrl: database.url(),
       submissions: 300,
       clients: 6,
-      stills: 0.04,
+      pace: { longestUpMs: 800, stills: 0.04 },
       points: POINTS,
       hits: HITS,
       longestLoadMs: 120_000,

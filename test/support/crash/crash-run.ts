@@ -1,24 +1,22 @@
 import { randomBytes } from 'node:crypto';
 import { startSimulator, type Simulator } from '../../../simulator/simulator.js';
 import { startReceiver, type Receiver } from '../receiver.js';
-import { checkClients } from './client-checks.js';
 import { Clients } from './client.js';
 import { ForeignSystem } from './foreign-system.js';
 import type { KillPoint } from './kill-points.js';
-import { keepKilling, KillCounts } from './killer.js';
+import { keepKilling, KillCounts, type KillPace } from './killer.js';
 import { Load } from './load.js';
 import { Person } from './person.js';
 import { Random } from './random.js';
-import { Records } from './records.js';
+import { Records, type Row } from './records.js';
 import { checkReplays } from './replays.js';
 import { Replica } from './replica.js';
 import { describeViolations, summarise } from './report.js';
 import { settle, settleWebhooks } from './settling.js';
 import { SubmissionMix } from './submission.js';
 import { createTenants, type Tenant } from './tenants.js';
-import { checkUpstream } from './upstream-checks.js';
 import { Upstream } from './upstream.js';
-import type { Evidence, Violation } from './violation.js';
+import { findViolations } from './verdict.js';
 import { Weather } from './weather.js';
 
 export interface CrashRunOptions {
@@ -32,8 +30,7 @@ export interface CrashRunOptions {
   clients: number;
   /** Where replicas are killed. */
   points: readonly KillPoint[];
-  /** 0 to 1: how often a process is stopped for a while instead of killed. */
-  stills: number;
+  pace: KillPace;
   /** The load goes on until each point was hit so often… */
   hits: number;
   /** …or for so long. */
@@ -136,7 +133,7 @@ class Stage {
     await load.prepare();
     const stopping = new AbortController();
     const killers = this.replicas.map((replica) =>
-      keepKilling(replica, kills, options.stills, this.random.fork(replica.name), stopping.signal),
+      keepKilling(replica, kills, options.pace, this.random.fork(replica.name), stopping.signal),
     );
     // Without a replica that starts nothing can be shown: then everybody gives up.
     for (const killer of killers) killer.catch(() => this.givingUp.abort());
@@ -157,50 +154,31 @@ class Stage {
     await Promise.all([...killers, raging]);
   }
 
+  /** Waits until nothing is under way, and compares what everybody knows. */
   async judge(): Promise<CrashRunResult> {
     const { options, load, kills, weather, records, replicas, random } = this;
-    const upstream = new Upstream(this.simulator, load.tenants, this.foreign.twins);
-    const person = new Person({
-      records,
-      upstream,
-      replica: replicas[0]!,
-      adminKey: this.adminKey,
-      random: random.fork('person'),
-    });
-    options.log(`seed ${options.seed}: nothing fails any more; ${(await records.openRows()).length} jobs are open`);
-    const impatience = setTimeout(() => this.givingUp.abort(), LAST_ANSWERS_MS);
-    let answered = false;
-    const answers = load.ended().then(() => (answered = true));
-    const isAnswered = (): boolean => answered || this.givingUp.signal.aborted;
-    const stuck = await settle(records, person, isAnswered, (line) => options.log(`seed ${options.seed}: ${line}`));
-    await answers;
-    clearTimeout(impatience);
-    const undelivered = await settleWebhooks(records);
+    const { seed } = options;
     const { submissions } = load;
-    const replays = await checkReplays(
+    const upstream = new Upstream(this.simulator, load.tenants, this.foreign.twins);
+    const [replica] = replicas as [Replica];
+    const person = new Person({ records, upstream, replica, adminKey: this.adminKey, random: random.fork('person') });
+    const stuck = await this.settle(person);
+    const undelivered = await settleWebhooks(records);
+    const clients = new Clients(replicas, this.givingUp.signal);
+    const replays = await checkReplays(submissions, clients, random.fork('replays'));
+    const evidence = {
       submissions,
-      new Clients(replicas, this.givingUp.signal),
-      random.fork('replays'),
-    );
-    const evidence: Evidence = { submissions, rows: await records.rows(), upstream, records, person };
-    const violations: Violation[] = [
-      ...stuck.map(({ id, status, status_reason, input }): Violation => {
-        const text = `${id} stays ${status} (${status_reason})`;
-        return { kind: 'stuck', text, urls: [String(input['video_url'] ?? input['url'])] };
-      }),
-      ...person.refusals.map((text): Violation => ({ kind: 'stuck', text, urls: [] })),
-      ...(undelivered > 0
-        ? [{ kind: 'webhook', text: `${undelivered} webhooks were not delivered`, urls: [] } as Violation]
-        : []),
-      ...replicas
-        .filter(({ exits }) => exits > 0)
-        .map(({ name, log }): Violation => ({ kind: 'exit', text: `${name}: ${log.slice(-5).join('\n')}`, urls: [] })),
-      ...replays.violations,
-      ...(await checkClients(evidence)),
-      ...(await checkUpstream(evidence)),
-    ];
+      rows: await records.rows(),
+      upstream,
+      records,
+      person,
+      replicas,
+      stuck,
+      undelivered,
+    };
+    const violations = [...replays.violations, ...(await findViolations(evidence))];
     const line = summarise({
-      seed: options.seed,
+      seed,
       submissions,
       kills,
       faults: weather.faults,
@@ -210,9 +188,22 @@ class Stage {
       replays: replays.count,
       violations,
     });
-    const described =
-      violations.length === 0 ? '' : await describeViolations(options.seed, violations, evidence, replicas);
+    const described = violations.length === 0 ? '' : await describeViolations(seed, violations, evidence);
     return { line, violations: described, hits: kills.hits };
+  }
+
+  /** Returns the rows that are stuck. */
+  private async settle(person: Person): Promise<Row[]> {
+    const { records, load, givingUp } = this;
+    const tell = (line: string): void => this.options.log(`seed ${this.options.seed}: ${line}`);
+    tell(`nothing fails any more; ${(await records.openRows()).length} jobs are open`);
+    const impatience = setTimeout(() => givingUp.abort(), LAST_ANSWERS_MS);
+    let answered = false;
+    const answers = load.ended().then(() => (answered = true));
+    const stuck = await settle(records, person, () => answered || givingUp.signal.aborted, tell);
+    await answers;
+    clearTimeout(impatience);
+    return stuck;
   }
 
   async close(): Promise<void> {

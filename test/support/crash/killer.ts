@@ -10,7 +10,7 @@ const MOST_ARMED = 4;
 const MOST_SKIPPED = 2;
 const LONGEST_DELAY_MS = 30;
 const LONGEST_DOWN_MS = 400;
-const LONGEST_UP_MS = 800;
+const IDLE_MS = 500;
 /** Longer than a claim lasts (the timeout of a call and 10 s): others have taken over when the process goes on. */
 const SHORTEST_STILL_MS = 11_200;
 const LONGEST_STILL_MS = 13_500;
@@ -56,25 +56,30 @@ export class KillCounts {
   }
 }
 
+export interface KillPace {
+  /** How long a process lives at most before its next point is waited for. Between two deaths looks come to their end. */
+  longestUpMs: number;
+  /** 0 to 1: how often a process is only stopped, until its claims have expired. */
+  stills: number;
+}
+
 /**
  * Kills one replica at one point after another and starts it again, until `stopping` is aborted; then it is up. Each
  * replica has a killer of its own, so that at times both are down.
- *
- * @param stills probability that the process is only stopped there, until its claims have expired
  */
 export async function keepKilling(
   replica: Replica,
   counts: KillCounts,
-  stills: number,
+  pace: KillPace,
   random: Random,
   stopping: AbortSignal,
 ): Promise<void> {
   const { killSwitch } = replica;
   while (!stopping.aborted) {
     const points = counts.next(killSwitch.passages, random);
-    const kills = !random.chance(stills);
+    const kills = !random.chance(pace.stills);
     if (points.length === 0) {
-      await pause(LONGEST_UP_MS, stopping);
+      await pause(IDLE_MS, stopping);
       continue;
     }
     const reached = killSwitch.arm(points, random.whole(0, MOST_SKIPPED), kills);
@@ -94,7 +99,7 @@ export async function keepKilling(
       counts.stills += 1;
       await replica.standStill(random.whole(SHORTEST_STILL_MS, LONGEST_STILL_MS));
     }
-    await pause(random.whole(0, LONGEST_UP_MS), stopping);
+    await pause(random.whole(0, pace.longestUpMs), stopping);
   }
 }
 

@@ -1,5 +1,4 @@
 import type { KillCounts } from './killer.js';
-import type { Replica } from './replica.js';
 import type { Submission } from './submission.js';
 import { sourceOf, type Evidence, type Violation, type ViolationKind } from './violation.js';
 
@@ -45,11 +44,10 @@ export async function describeViolations(
   seed: number,
   violations: readonly Violation[],
   evidence: Evidence,
-  replicas: readonly Replica[],
 ): Promise<string> {
   const shown = violations.slice(0, MOST_SHOWN);
   const urls = [...new Set(shown.flatMap((violation) => violation.urls))];
-  const parts = await Promise.all(urls.map((url) => describeSource(url, evidence, replicas)));
+  const parts = await Promise.all(urls.map((url) => describeSource(url, evidence)));
   const left = violations.length - shown.length;
   return [
     `seed ${seed}: ${violations.length} violations`,
@@ -61,8 +59,7 @@ export async function describeViolations(
 
 async function describeSource(
   url: string,
-  { submissions, rows, upstream, records }: Evidence,
-  replicas: readonly Replica[],
+  { submissions, rows, upstream, records, replicas }: Evidence,
 ): Promise<string> {
   const lines = [`\n${url}`];
   for (const { number, prefer, key, twice, final, tries, tenant } of submissions.filter((each) => each.url === url)) {

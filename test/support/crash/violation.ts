@@ -1,5 +1,6 @@
 import type { Person } from './person.js';
 import type { Records, Row } from './records.js';
+import type { Replica } from './replica.js';
 import type { Submission } from './submission.js';
 import type { Upstream } from './upstream.js';
 
@@ -31,6 +32,11 @@ export interface Evidence {
   upstream: Upstream;
   records: Records;
   person: Person;
+  replicas: readonly Replica[];
+  /** Rows that do not come to an end. */
+  stuck: readonly Row[];
+  /** Webhooks that were not delivered. */
+  undelivered: number;
 }
 
 export function sourceOf({ input }: Row): string {
