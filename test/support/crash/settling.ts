@@ -7,6 +7,8 @@ const LOOK_MS = 400;
 const PROGRESS_MS = 15_000;
 /** Rows that do not change for so long will not: beyond every pause of the gateway's that can be due in a run. */
 const PATIENCE_MS = 90_000;
+/** Whatever still changes then goes round in a circle. */
+const LONGEST_MS = 900_000;
 /** The person looks again before it decides: a sender's answer may just be on its way. */
 const LOOKS_BEFORE_DECISION = 3;
 
@@ -26,10 +28,13 @@ export async function settle(
   let print = '';
   let changedAtMs = performance.now();
   let toldAtMs = changedAtMs;
+  let answeredAtMs = Infinity;
   for (;;) {
     const nothingCanCome = isAnswered();
     const open = await records.openRows();
     if (open.length === 0 && nothingCanCome) return [];
+    if (nothingCanCome) answeredAtMs = Math.min(answeredAtMs, performance.now());
+    if (performance.now() - answeredAtMs > LONGEST_MS) return open;
     for (const row of open.filter((each) => canBeDecided(each, open))) {
       const count = (looks.get(row.id) ?? 0) + 1;
       looks.set(row.id, count % LOOKS_BEFORE_DECISION);
@@ -41,7 +46,7 @@ export async function settle(
     else if (performance.now() - changedAtMs > PATIENCE_MS) return open;
     print = now;
     if (performance.now() - toldAtMs > PROGRESS_MS) {
-      log(`waiting for ${describe(open)}${nothingCanCome ? '' : ', and for answers'}`);
+      log(`waiting for ${describe(open)}${nothingCanCome ? '' : ', and for answers'}; ${describePerson(person)}`);
       toldAtMs = performance.now();
     }
     await sleep(LOOK_MS);
@@ -51,6 +56,11 @@ export async function settle(
 function describe(open: readonly Row[]): string {
   const groups = groupBy(open, ({ status, status_reason }) => `${status} (${status_reason ?? '-'})`);
   return [...groups].map(([state, rows]) => `${rows.length} ${state}`).join(', ');
+}
+
+function describePerson({ count, refusals }: Person): string {
+  const newest = refusals.at(-1);
+  return `${count} decided by a person${newest ? `, ${refusals.length} refused, at last: ${newest}` : ''}`;
 }
 
 /** While an equal job is being sent, what TensorPix shows may still be about to be bound. */
