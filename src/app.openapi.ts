@@ -3,7 +3,13 @@ import type { NestFastifyApplication } from '@nestjs/platform-fastify';
 import { ProblemResource } from './common/http/api-problems.js';
 import { ImageSnapshotResource } from './modules/images/image.resource.dto.js';
 import { JobSnapshotResource } from './modules/jobs/job.resource.dto.js';
-import { IMAGE_WEBHOOK_TYPES, JOB_WEBHOOK_TYPES } from './modules/webhooks/webhook-types.js';
+import { EndpointSnapshotResource } from './modules/webhooks/webhook-endpoints.dto.js';
+import {
+  ENDPOINT_DISABLED_TYPE,
+  IMAGE_WEBHOOK_TYPES,
+  JOB_WEBHOOK_TYPES,
+  TEST_WEBHOOK_TYPE,
+} from './modules/webhooks/webhook-types.js';
 
 const DESCRIPTION = `A gateway between internal systems and TensorPix: it records every job before TensorPix hears of it,
 follows it, and calls back with signed webhooks.
@@ -31,12 +37,13 @@ export function openApiDocument(app: NestFastifyApplication): OpenAPIObject {
     .addBearerAuth({ type: 'http', scheme: 'bearer', bearerFormat: 'opaque', description: 'The admin key.' }, 'admin')
     .build();
   const document = SwaggerModule.createDocument(app, options, {
-    extraModels: [ProblemResource, JobSnapshotResource, ImageSnapshotResource],
+    extraModels: [ProblemResource, JobSnapshotResource, ImageSnapshotResource, EndpointSnapshotResource],
     operationIdFactory: (controller, method) => `${controller.replace('Controller', '').toLowerCase()}_${method}`,
   });
   const types = [
     ...JOB_WEBHOOK_TYPES.map((type) => webhook(type, 'JobSnapshotResource')),
     ...IMAGE_WEBHOOK_TYPES.map((type) => webhook(type, 'ImageSnapshotResource')),
+    ...[TEST_WEBHOOK_TYPE, ENDPOINT_DISABLED_TYPE].map((type) => webhook(type, 'EndpointSnapshotResource')),
   ];
   closeRequestBodies(document);
   return toJsonSchema2020({ ...document, webhooks: Object.fromEntries(types) }) as OpenAPIObject;

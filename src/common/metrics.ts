@@ -16,6 +16,11 @@ export class Metrics {
     'outcome',
   ]);
   readonly deliveryAttempts = this.counter('gateway_webhook_attempts_total', 'Webhook attempts', ['outcome']);
+  readonly endpointsDisabled = this.counter(
+    'gateway_webhook_endpoints_disabled_total',
+    'Standing endpoints that were disabled, because they answered 410 or failed for days',
+    ['reason'],
+  );
   readonly transitions = this.counter('gateway_job_transitions_total', 'States entered', ['kind', 'status']);
   readonly ignoredObservations = this.counter(
     'gateway_ignored_observations_total',

@@ -119,7 +119,7 @@ describe('a gateway that is told to stop', () => {
     expect(await gateway.end('SIGTERM')).toBe(0);
     expect(answered).toBe(1);
     const { rows } = await pool.query(
-      'select status, attempts, lease_token from webhook_deliveries where job_id = $1',
+      'select d.status, d.attempts, q.lease_token from webhook_deliveries d left join webhook_queues q on q.id = d.queue_id where d.job_id = $1',
       [id],
     );
     expect(rows).toEqual([{ status: 'delivered', attempts: 1, lease_token: null }]);

@@ -37,12 +37,12 @@ export interface Row {
 }
 
 export interface DeliveryRow {
+  id: string;
   sequence: number;
   event_type: string;
   status: string;
   attempts: number;
   last_error: string | null;
-  due_at: Date;
 }
 
 export interface EventRow {
@@ -172,6 +172,19 @@ export class Stage {
 
   async deliveries(id: string): Promise<DeliveryRow[]> {
     return this.sql<DeliveryRow>('select * from webhook_deliveries where job_id = $1 order by sequence', [id]);
+  }
+
+  /** The first webhook of a job is to be delivered once more, as if it never had been. */
+  async sendAgain(id: string): Promise<void> {
+    const again = `update webhook_deliveries set status = 'pending', attempts = 0 where job_id = $1 returning queue_id`;
+    const [row] = await this.sql<{ queue_id: string }>(again, [id]);
+    await this.sql('delete from webhook_queues where id = $1', [row?.queue_id]);
+    await this.sql(
+      `insert into webhook_queues (id, tenant_id, origin, due_at)
+       select distinct on (queue_id) queue_id, tenant_id, substring(url from '^[a-z]+://[^/]+'), now() - interval '1 second'
+         from webhook_deliveries where job_id = $1`,
+      [id],
+    );
   }
 
   /** Waits until the receiver has got these webhooks of a job, in this order and no others. */

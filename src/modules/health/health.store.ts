@@ -2,7 +2,7 @@ import { Injectable } from '@nestjs/common';
 import { PrismaService } from '../../common/prisma/prisma.service.js';
 
 /** The newest migration that this program needs; a newer database serves it too. */
-const NEEDED_MIGRATION = '20261121000000_never_pay_twice';
+const NEEDED_MIGRATION = '20261122000000_webhooks';
 
 @Injectable()
 export class HealthStore {

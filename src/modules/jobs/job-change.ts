@@ -1,5 +1,5 @@
 import { timeOrderedId } from '../../common/crypto/time-ordered-id.js';
-import { isWebhookType, type NewDelivery } from '../webhooks/webhook-types.js';
+import { isWebhookType, type NewWebhook } from '../webhooks/webhook-types.js';
 import type { KeyEffect } from './idempotency/idempotency.sql.js';
 import { eventPrefix, type JobRecord } from './job-record.js';
 import { jobSnapshot, type JobSnapshot } from './job-resource.js';
@@ -12,12 +12,12 @@ export interface JobEvent {
   data: Record<string, unknown>;
 }
 
-/** One fact: the new row, its events and its deliveries, which are committed together or not at all. */
+/** One fact: the new row, its events and its webhooks, which are committed together or not at all. */
 export interface JobChange {
   before: JobRecord;
   after: JobRecord;
   events: JobEvent[];
-  deliveries: NewDelivery[];
+  webhooks: NewWebhook[];
   /** what it does to the idempotency key that made the row, if there is one */
   key?: KeyEffect;
 }
@@ -68,18 +68,20 @@ export function changeJob(before: JobRecord, patch: Patch, now: Date, options: C
       leaseExpiresAt: null,
     }),
   };
-  const deliveries = options.notify === false ? [] : events.flatMap((event) => deliveryOf(after, event, now));
-  return { before, after, events, deliveries };
+  const webhooks = options.notify === false ? [] : events.flatMap((event) => webhookOf(after, event, now));
+  return { before, after, events, webhooks };
 }
 
 export function withKey(change: JobChange, key: KeyEffect | null): JobChange {
   return key ? { ...change, key } : change;
 }
 
-function deliveryOf(job: JobRecord, event: JobEvent, now: Date): NewDelivery[] {
-  const { callbackUrl: url, tenantId, id: jobId } = job;
+/** Whether a standing endpoint wants it, the statement that writes it finds out. */
+function webhookOf(job: JobRecord, event: JobEvent, now: Date): NewWebhook[] {
+  const { callbackUrl, tenantId, id: jobId } = job;
   const { type, sequence } = event;
-  if (url === null || !isWebhookType(type) || !job.callbackEvents.includes(type)) return [];
+  if (!isWebhookType(type)) return [];
+  const url = job.callbackEvents.includes(type) ? callbackUrl : null;
   const body = webhookBody(type, now, { ...jobSnapshot(job), sequence });
   return [{ id: timeOrderedId(), tenantId, jobId, sequence, type, url, body, ends: isTerminal(job.status) }];
 }

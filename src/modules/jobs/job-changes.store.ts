@@ -4,8 +4,8 @@ import { MicroBatcher } from '../../common/loops/micro-batcher.js';
 import { Metrics } from '../../common/metrics.js';
 import { PrismaService } from '../../common/prisma/prisma.service.js';
 import { DUE_NOW } from '../../common/prisma/due-now.sql.js';
-import { insertDeliveries, supersedeDeliveries } from '../webhooks/deliveries.sql.js';
-import type { NewDelivery } from '../webhooks/webhook-types.js';
+import { queueWebhooks } from '../webhooks/deliveries.sql.js';
+import type { NewWebhook } from '../webhooks/webhook-types.js';
 import { DeliveryWakeUp } from '../webhooks/delivery-wake-up.js';
 import type { JobChange } from './job-change.js';
 import { isAtTensorpix } from './job-state.js';
@@ -55,9 +55,9 @@ export class JobChangesStore {
     // Of two changes made from the same row only one can be true; the other finds that the row has moved on.
     // In one order everywhere, so that two replicas that change the same rows do not wait for each other in a circle.
     const items = [...new Map(all.map((item) => [item.change.after.id, item])).values()].sort(byId);
-    const deliveries = items.flatMap(({ change }) => change.deliveries);
-    const besides = sideEffects(items, deliveries);
-    const changed = await this.prisma.$queryRaw<{ id: string; sequence: number }[]>`
+    const webhooks = items.flatMap(({ change }) => change.webhooks);
+    const besides = sideEffects(items, webhooks);
+    const changed = await this.prisma.$queryRaw<{ id: string; queued: boolean }[]>`
       with input as (
         select * from json_to_recordset(${JSON.stringify(items.map(toChangeRow))}::json) as t(
           id uuid, tenant_id uuid, made_from integer, send_lease uuid, poll_lease uuid, reconcile_lease uuid, at_tensorpix boolean,
@@ -107,9 +107,9 @@ export class JobChangesStore {
               -- Held by a look that ends: it sees these jobs, and TensorPix's answer must not wait for it.
               for update of f skip locked)
       )${besides.length === 0 ? Prisma.empty : Prisma.sql`, ${Prisma.join(besides)}`}
-      select id, sequence from changed`;
+      select id, ${webhooks.length > 0 ? Prisma.sql`exists (select 1 from queued)` : Prisma.sql`false`} as queued from changed`;
     const ids = new Set(changed.map(({ id }) => id));
-    if (deliveries.some(({ jobId }) => ids.has(jobId))) this.wakeUp.ring();
+    if (changed.some(({ queued }) => queued)) this.wakeUp.ring();
     const written = new Set(items.filter(({ change }) => ids.has(change.after.id)));
     for (const { change } of written) this.count(change);
     return all.map((item) => written.has(item));
@@ -121,14 +121,14 @@ export class JobChangesStore {
 }
 
 /** What only some changes bring along: webhooks, idempotency keys, and the wake-ups of reconciliation. */
-function sideEffects(items: FencedChange[], deliveries: NewDelivery[]): Prisma.Sql[] {
+function sideEffects(items: FencedChange[], webhooks: NewWebhook[]): Prisma.Sql[] {
   const changes = items.map(({ change }) => change);
   const keys = changes.flatMap(({ key, after: { tenantId, id: jobId } }) =>
     key ? [{ tenantId, jobId, effect: key }] : [],
   );
   const known = changes.filter(({ before, after }) => isUnknown(before) && !isUnknown(after));
   return [
-    ...(deliveries.length > 0 ? [supersedeDeliveries(deliveries), insertDeliveries(deliveries)] : []),
+    ...(webhooks.length > 0 ? [queueWebhooks(webhooks)] : []),
     ...(keys.length > 0 ? [changeKeys(keys)] : []),
     ...(changes.some(({ before, after }) => isUnknown(after) && !isUnknown(before)) ? [WAKE_ACCOUNTS] : []),
     ...(known.length > 0 ? [wakeEquals(known.map(({ after }) => after))] : []),

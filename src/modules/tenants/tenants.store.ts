@@ -193,6 +193,10 @@ export class TenantsStore {
       if ((await tx.job.count({ where: { tenantId: id, status: { in: UNDER_WAY } } })) > 0) return false;
       await tx.apiKey.updateMany({ where: { tenantId: id, revokedAt: null }, data: { revokedAt: new Date() } });
       await tx.webhookSecret.deleteMany({ where: { tenantId: id } });
+      await tx.webhookEndpoint.updateMany({
+        where: { tenantId: id, deletedAt: null },
+        data: { deletedAt: new Date(), headersCiphertext: null },
+      });
       await tx.tenantPace.deleteMany({ where: { tenantId: id } });
       await tx.tenant.update({
         where: { id },

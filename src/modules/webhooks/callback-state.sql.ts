@@ -9,7 +9,7 @@ export const CALLBACK_STATE = Prisma.sql`
   coalesce(
     (select jsonb_build_object('state', d.status, 'attempts', d.attempts, 'last_error', d.last_error)
        from webhook_deliveries d
-      where d.job_id = j.id and d.tenant_id = j.tenant_id and d.status <> 'superseded'
+      where d.job_id = j.id and d.tenant_id = j.tenant_id and d.endpoint_id is null and d.status <> 'superseded'
       order by d.status = 'delivered', case when d.status = 'delivered' then -d.sequence else d.sequence end
       limit 1),
     jsonb_build_object(
@@ -20,5 +20,6 @@ export const CALLBACK_STATE = Prisma.sql`
 export function undeliveredJobs(tenantId: string): Prisma.Sql {
   return Prisma.sql`
     select d.job_id from webhook_deliveries d
-     where d.tenant_id = ${tenantId}::uuid and d.status in ('pending', 'failing', 'exhausted')`;
+     where d.tenant_id = ${tenantId}::uuid and d.status in ('pending', 'failing', 'exhausted') and d.endpoint_id is null
+       and d.job_id is not null`;
 }

@@ -1,56 +1,89 @@
 import { Prisma } from '../../generated/prisma/client.js';
 import { DUE_NOW } from '../../common/prisma/due-now.sql.js';
-import type { NewDelivery } from './webhook-types.js';
+import type { NewWebhook } from './webhook-types.js';
 
 /** How often a webhook must have failed for the last one of its job to take its place (contract, section 7). */
 const FAILURES_UNTIL_SUPERSEDED = 5;
 
+/** A webhook that is still to be delivered. */
+export const OPEN = Prisma.sql`('pending', 'failing')`;
+
 /**
- * Parts of the statement that writes a change of jobs: its webhooks are committed with it. Both refer to the part
- * `changed (id)`, the jobs that really changed.
+ * Parts of the statement that writes a change of jobs; they refer to its part `changed (id)`, the jobs that really changed.
+ * Each fact goes to the job's own `callback_url` and to the tenant's standing endpoints that ask for its type. The part
+ * `queued` has a row for each queue that got something.
+ *
+ * A queue's row is locked before its deliveries are touched, here and when an outcome is written, so that the two never wait
+ * for each other in a circle.
  */
-export function insertDeliveries(deliveries: NewDelivery[]): Prisma.Sql {
-  const rows = deliveries.map(({ id, tenantId, jobId, sequence, type, url, body }) => ({
+export function queueWebhooks(webhooks: NewWebhook[]): Prisma.Sql {
+  const rows = webhooks.map(({ id, tenantId, jobId, sequence, type, url, body, ends }) => ({
     id,
     tenant_id: tenantId,
     job_id: jobId,
     sequence,
     event_type: type,
     url,
-    origin: new URL(url).origin,
+    origin: url === null ? null : new URL(url).origin,
     body,
+    ends,
   }));
-  return Prisma.sql`delivery as (
-    insert into webhook_deliveries (id, tenant_id, job_id, sequence, event_type, url, origin, body, due_at)
-    select d.id, d.tenant_id, d.job_id, d.sequence, d.event_type, d.url, d.origin, d.body, ${DUE_NOW}
-      from json_to_recordset(${JSON.stringify(rows)}::json) as d(
-        id uuid, tenant_id uuid, job_id uuid, sequence integer, event_type text, url text, origin text, body text)
-      join changed c on c.id = d.job_id
+  return Prisma.sql`webhook as (
+    select w.* from json_to_recordset(${JSON.stringify(rows)}::json) as w(
+        id uuid, tenant_id uuid, job_id uuid, sequence integer, event_type text, url text, origin text, body text, ends boolean)
+      join changed c on c.id = w.job_id
+  ), receiver as (
+    select w.*, null::uuid as endpoint_id, w.job_id as queue_id, true as takes from webhook w where w.url is not null
+     union all
+    -- The ids of both rows follow from what they belong to; that of the delivery keeps its time.
+    select (left(w.id::text, 24) || left(encode(sha256(uuid_send(w.id) || uuid_send(e.id)), 'hex'), 12))::uuid,
+           w.tenant_id, w.job_id, w.sequence, w.event_type, e.url, e.origin, w.body, w.ends, e.id,
+           left(encode(sha256(uuid_send(w.job_id) || uuid_send(e.id)), 'hex'), 32)::uuid, e.status = 'enabled'
+      from webhook w
+      join webhook_endpoints e on e.tenant_id = w.tenant_id and e.deleted_at is null and w.event_type = any(e.events)
+  ), target as materialized (
+    select r.*, exists (select 1 from webhook_deliveries old where old.queue_id = r.queue_id and ${isPointless()}) as supersedes
+      from receiver r
+  ), queued as (
+    insert into webhook_queues (id, tenant_id, endpoint_id, origin, due_at, version)
+    -- The version that is proposed says whether the head of the queue is superseded: then the next one need not wait for it.
+    select t.queue_id, t.tenant_id, t.endpoint_id, t.origin, case when t.takes then ${DUE_NOW} end,
+           case when bool_or(t.supersedes) then 2 else 1 end
+      from target t
+     group by t.queue_id, t.tenant_id, t.endpoint_id, t.origin, t.takes
+     order by t.queue_id
+        on conflict (id) do update
+       set version = webhook_queues.version + 1, origin = excluded.origin,
+           due_at = case when excluded.version = 2 and webhook_queues.lease_token is null and webhook_queues.due_at is not null
+                         then ${DUE_NOW} else webhook_queues.due_at end
+    returning id
+  ), superseded as (
+    update webhook_deliveries old
+       set status = 'superseded', updated_at = now()
+      from queued q
+      join target r on r.queue_id = q.id
+     where old.queue_id = q.id and ${isPointless()}
+  ), delivery as (
+    insert into webhook_deliveries (id, tenant_id, job_id, endpoint_id, queue_id, sequence, event_type, url, body)
+    select t.id, t.tenant_id, t.job_id, t.endpoint_id, t.queue_id, t.sequence, t.event_type, t.url, t.body
+      from target t
   )`;
 }
 
 /**
- * What the new webhooks make pointless: progress that was not delivered yet, and, when the job ends, whatever has
- * failed five times. A webhook that is being sent at this moment is left to its sender.
+ * Whether the webhook `r` makes `webhook_deliveries old` pointless: progress that was not delivered yet, and, when the job
+ * ends, whatever has failed five times. One that is being sent at this moment counts as delivered if that succeeds.
  */
-export function supersedeDeliveries(deliveries: NewDelivery[]): Prisma.Sql {
-  const rows = deliveries.map(({ tenantId, jobId, ends }) => ({ tenant_id: tenantId, job_id: jobId, ends }));
-  return Prisma.sql`superseded as (
-    update webhook_deliveries old
-       set status = 'superseded', updated_at = now()
-      from json_to_recordset(${JSON.stringify(rows)}::json) as n(tenant_id uuid, job_id uuid, ends boolean)
-      join changed c on c.id = n.job_id
-     where old.job_id = n.job_id and old.tenant_id = n.tenant_id and old.status in ('pending', 'failing')
-       and (old.lease_expires_at is null or old.lease_expires_at < now())
-       and (old.event_type = 'job.progress' or (n.ends and old.attempts >= ${FAILURES_UNTIL_SUPERSEDED}::int))
-  )`;
+function isPointless(): Prisma.Sql {
+  return Prisma.sql`old.status in ${OPEN}
+       and (old.event_type = 'job.progress' or (r.ends and old.attempts >= ${FAILURES_UNTIL_SUPERSEDED}::int))`;
 }
 
 /** What makes `webhook_deliveries d`, which has just failed, pointless: it was under way when that was written. */
 export function supersederOf(): Prisma.Sql {
   return Prisma.sql`
     select 1 from webhook_deliveries later
-     where later.job_id = d.job_id and later.url = d.url and later.sequence > d.sequence
+     where later.queue_id = d.queue_id and later.sequence > d.sequence and later.job_id = d.job_id
        and (d.event_type = 'job.progress'
             or (d.attempts + 1 >= ${FAILURES_UNTIL_SUPERSEDED}::int
                 and later.event_type in ('job.finished', 'job.failed', 'job.canceled')))`;

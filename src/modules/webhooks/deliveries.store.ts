@@ -1,113 +1,133 @@
 import { Injectable } from '@nestjs/common';
-import type { Lease } from '../../common/loops/lease.js';
-import { MicroBatcher } from '../../common/loops/micro-batcher.js';
+import { v7 as uuidv7 } from 'uuid';
+import { Prisma } from '../../generated/prisma/client.js';
+import type { PagePosition } from '../../common/http/cursor.js';
+import { DUE_NOW } from '../../common/prisma/due-now.sql.js';
 import { PrismaService } from '../../common/prisma/prisma.service.js';
-import { supersederOf } from './deliveries.sql.js';
+import { OPEN } from './deliveries.sql.js';
+import type { EndpointRecord } from './webhook-endpoints.store.js';
+import { TEST_WEBHOOK_TYPE, type DeliveryStatus } from './webhook-types.js';
 
-/** A webhook that this process has claimed and sends. */
-export interface ClaimedDelivery {
+export interface DeliveryRecord {
   id: string;
   tenantId: string;
-  jobId: string;
+  jobId: string | null;
+  endpointId: string | null;
+  sequence: number;
+  eventType: string;
+  /** where it goes now: that of the endpoint, if it has one */
   url: string;
-  origin: string;
-  body: string;
-  /** attempts made before this one */
+  status: DeliveryStatus;
   attempts: number;
-  callbackAllowedHosts: string[];
+  lastError: string | null;
+  /** null when nothing is scheduled, or an earlier webhook of its queue has to go first */
+  nextAttemptAt: Date | null;
+  createdAt: Date;
+  updatedAt: Date;
 }
 
-/** What an attempt came to. */
-export interface DeliveryOutcome {
-  id: string;
-  leaseToken: string;
-  status: 'delivered' | 'failing' | 'exhausted';
-  /** null unless it is tried again */
-  retryInMs: number | null;
+/** A line of the attempt log as it is read. */
+export interface AttemptRow {
+  startedAt: Date;
+  manual: boolean;
+  url: string;
+  requestHeaders: Record<string, string>;
+  responseStatus: number | null;
+  errorClass: string | null;
   error: string | null;
+  dnsMs: number | null;
+  connectMs: number | null;
+  tlsMs: number | null;
+  firstByteMs: number | null;
+  totalMs: number;
+  responseExcerpt: string | null;
 }
 
-/** How many due webhooks are looked at for each that can be taken. */
-const CANDIDATES_A_PLACE = 5;
-const OUTCOMES_A_STATEMENT = 500;
+export interface DeliveryFilter {
+  jobId?: string | undefined;
+  endpointId?: string | undefined;
+  status?: DeliveryStatus | undefined;
+}
 
+/** Written out, because an index with a condition is not used for a parameter. */
+const STATUS: Record<DeliveryStatus, Prisma.Sql> = {
+  pending: Prisma.sql`d.status = 'pending'`,
+  delivered: Prisma.sql`d.status = 'delivered'`,
+  failing: Prisma.sql`d.status = 'failing'`,
+  exhausted: Prisma.sql`d.status = 'exhausted'`,
+  superseded: Prisma.sql`d.status = 'superseded'`,
+};
+
+const COLUMNS = Prisma.sql`
+  d.id, d.tenant_id as "tenantId", d.job_id as "jobId", d.endpoint_id as "endpointId", d.sequence, d.event_type as "eventType",
+  coalesce(e.url, d.url) as url, d.status, d.attempts, d.last_error as "lastError", d.created_at as "createdAt",
+  d.updated_at as "updatedAt",
+  (select q.due_at from webhook_queues q
+    where q.id = d.queue_id and q.lease_token is null and d.status in ${OPEN}
+      and not exists (select 1 from webhook_deliveries earlier
+                       where earlier.queue_id = d.queue_id and earlier.status in ${OPEN} and earlier.sequence < d.sequence)
+  ) as "nextAttemptAt"`;
+
+/** What callers read of deliveries, and their tests. */
 @Injectable()
 export class DeliveriesStore {
-  private readonly outcomes = new MicroBatcher((items: DeliveryOutcome[]) => this.markMany(items), {
-    maxItems: OUTCOMES_A_STATEMENT,
-    concurrency: 1,
-  });
-
   constructor(private readonly prisma: PrismaService) {}
 
-  /**
-   * Claims webhooks that are due, of each job and URL the oldest only: one in flight, in order of sequence. One that
-   * waits for its retry holds back the later ones of its job, and nobody else's. Of one origin only so many are taken,
-   * and of those that are busy already none, so that a dead receiver cannot fill the places of the others.
-   */
-  claimDueAnyTenant(
-    lease: Lease,
+  /** Newest first. */
+  async findPage(
+    tenantId: string,
+    { jobId, endpointId, status }: DeliveryFilter,
     limit: number,
-    origins: { most: number; busy: string[] },
-  ): Promise<ClaimedDelivery[]> {
-    return this.prisma.$queryRaw<ClaimedDelivery[]>`
-      with candidate as (
-        select d.id, row_number() over (partition by d.origin order by d.due_at) as place
-          from webhook_deliveries d
-         where d.status in ('pending', 'failing') and d.due_at <= now()
-           and (d.lease_expires_at is null or d.lease_expires_at < now())
-           and d.origin <> all(${origins.busy}::text[])
-           and not exists (
-             select 1 from webhook_deliveries earlier
-              where earlier.job_id = d.job_id and earlier.url = d.url and earlier.sequence < d.sequence
-                and earlier.status in ('pending', 'failing'))
-         order by d.due_at
-         limit ${limit * CANDIDATES_A_PLACE}::int
-      ), due as (
-        select d.id
-          from webhook_deliveries d
-         where d.id in (select id from candidate where place <= ${origins.most}::int order by place limit ${limit}::int)
-           and d.status in ('pending', 'failing') and d.due_at <= now()
-           and (d.lease_expires_at is null or d.lease_expires_at < now())
-           for update of d skip locked
-      )
-      update webhook_deliveries w
-         set lease_token = ${lease.token}::uuid,
-             lease_expires_at = now() + ${lease.durationMs}::float8 * interval '1 millisecond'
-        from due, tenants t
-       where w.id = due.id and t.id = w.tenant_id
-      returning w.id, w.tenant_id as "tenantId", w.job_id as "jobId", w.url, w.origin, w.body, w.attempts,
-                t.callback_allowed_hosts as "callbackAllowedHosts"`;
+    after: PagePosition | undefined,
+  ): Promise<DeliveryRecord[]> {
+    const conditions = [
+      Prisma.sql`d.tenant_id = ${tenantId}::uuid`,
+      ...(jobId ? [Prisma.sql`d.job_id = ${jobId}::uuid`] : []),
+      ...(endpointId ? [Prisma.sql`d.endpoint_id = ${endpointId}::uuid`] : []),
+      ...(status ? [STATUS[status]] : []),
+      ...(after ? [Prisma.sql`(d.created_at, d.id) < (${after.createdAt}::timestamptz, ${after.id}::uuid)`] : []),
+    ];
+    return this.prisma.$queryRaw<DeliveryRecord[]>`
+      select ${COLUMNS}
+        from webhook_deliveries d
+        left join webhook_endpoints e on e.id = d.endpoint_id and e.tenant_id = d.tenant_id
+       where ${Prisma.join(conditions, ' and ')}
+       order by d.created_at desc, d.id desc
+       limit ${limit}::int`;
   }
 
-  /** @returns false when the claim was gone: whoever has it now decides */
-  mark(outcome: DeliveryOutcome): Promise<boolean> {
-    return this.outcomes.add(outcome);
+  async find(tenantId: string, id: string): Promise<(DeliveryRecord & { body: string; endpointGone: boolean }) | null> {
+    const rows = await this.prisma.$queryRaw<(DeliveryRecord & { body: string; endpointGone: boolean })[]>`
+      select ${COLUMNS}, d.body, d.endpoint_id is not null and e.deleted_at is not null as "endpointGone"
+        from webhook_deliveries d
+        left join webhook_endpoints e on e.id = d.endpoint_id and e.tenant_id = d.tenant_id
+       where d.tenant_id = ${tenantId}::uuid and d.id = ${id}::uuid`;
+    return rows[0] ?? null;
   }
 
-  /** Puts a claim back that was not used. */
-  async release(ids: string[], leaseToken: string): Promise<void> {
-    await this.prisma.$executeRaw`
-      update webhook_deliveries set lease_token = null, lease_expires_at = null
-       where id = any(${ids}::uuid[]) and lease_token = ${leaseToken}::uuid`;
+  /** The newest ones, oldest first. */
+  async findAttempts(deliveryId: string, limit: number): Promise<AttemptRow[]> {
+    const rows = await this.prisma.webhookAttempt.findMany({
+      where: { deliveryId },
+      orderBy: { id: 'desc' },
+      take: limit,
+      omit: { id: true, deliveryId: true },
+    });
+    return rows.reverse().map((row) => ({ ...row, requestHeaders: row.requestHeaders as Record<string, string> }));
   }
 
-  private async markMany(outcomes: DeliveryOutcome[]): Promise<boolean[]> {
-    const rows = await this.prisma.$queryRaw<{ id: string }[]>`
-      update webhook_deliveries d
-         set status = case when o.status = 'failing' and exists (${supersederOf()}) then 'superseded' else o.status end,
-             attempts = d.attempts + 1, last_error = o.error, lease_token = null,
-             lease_expires_at = null, updated_at = now(),
-             due_at = coalesce(now() + o.retry_ms * interval '1 millisecond', d.due_at)
-        from json_to_recordset(${JSON.stringify(outcomes.map(toRow))}::json) as o(
-          id uuid, lease uuid, status text, retry_ms float8, error text)
-       where d.id = o.id and d.lease_token = o.lease
-      returning d.id`;
-    const written = new Set(rows.map(({ id }) => id));
-    return outcomes.map(({ id }) => written.has(id));
+  /** Writes a webhook about an endpoint to itself, to be sent once, whatever the endpoint's state is. */
+  async insertTest({ tenantId, id: endpointId, url }: EndpointRecord, body: string): Promise<DeliveryRecord> {
+    const id = uuidv7();
+    const delivery = { id, tenantId, endpointId, queueId: id, sequence: 1, eventType: TEST_WEBHOOK_TYPE, url, body };
+    await this.prisma.$transaction([
+      this.prisma.webhookDelivery.create({ data: delivery }),
+      this.prisma.$executeRaw`
+        insert into webhook_queues (id, tenant_id, endpoint_id, delivery_id, origin, due_at)
+        values (${id}::uuid, ${tenantId}::uuid, ${endpointId}::uuid, ${id}::uuid, ${new URL(url).origin}, ${DUE_NOW})`,
+    ]);
+    const written = await this.find(tenantId, id);
+    if (!written) throw new Error('a test came to nothing');
+    return written;
   }
-}
-
-function toRow({ id, leaseToken, status, retryInMs, error }: DeliveryOutcome): Record<string, unknown> {
-  return { id, lease: leaseToken, status, retry_ms: retryInMs, error };
 }

@@ -1,6 +1,6 @@
 import type { OutboundOutcome } from '../../common/outbound/outbound-client.js';
 import { withAddedJitterMs } from '../../common/loops/backoff.js';
-import type { DeliveryOutcome } from './deliveries.store.js';
+import type { DeliveryOutcome } from './delivery-outcomes.store.js';
 
 const JITTER = 0.2;
 /** A receiver may ask for a later retry, but not for one in a year. */
@@ -8,6 +8,11 @@ const MAX_RETRY_AFTER_MS = 24 * 3_600_000;
 const GONE = 410;
 
 export type Verdict = Pick<DeliveryOutcome, 'status' | 'retryInMs' | 'error'>;
+
+/** The receiver wants nothing more (RFC 9110, section 15.5.11). */
+export function isGone(outcome: OutboundOutcome): boolean {
+  return outcome.kind === 'response' && outcome.status === GONE;
+}
 
 /**
  * What follows from an attempt (contract, section 7): a 2xx delivers, 410 stops, anything else is tried again after
@@ -26,8 +31,7 @@ export function verdictOf(
   }
   const error = describe(outcome);
   const stepMs = scheduleMs[attempts];
-  const gone = outcome.kind === 'response' && outcome.status === GONE;
-  if (gone || stepMs === undefined) return { status: 'exhausted', retryInMs: null, error };
+  if (isGone(outcome) || stepMs === undefined) return { status: 'exhausted', retryInMs: null, error };
   const askedMs = outcome.kind === 'response' ? retryAfterMs(outcome.retryAfter) : 0;
   return { status: 'failing', retryInMs: Math.max(withAddedJitterMs(stepMs, JITTER, random), askedMs), error };
 }

@@ -1,25 +1,11 @@
 import { Body, Controller, Get, HttpCode, Post } from '@nestjs/common';
 import { ApiBody, ApiOperation, ApiProperty, ApiResponse, ApiTags } from '@nestjs/swagger';
 import { ApiProblems } from '../../common/http/api-problems.js';
-import { IntegerField } from '../../common/validation/fields.js';
 import { BodyPipe } from '../../common/validation/validate.pipe.js';
 import { RequireScope, Tenant, type CurrentTenant } from '../tenants/auth.guard.js';
 import { SigningSecrets } from './signing-secrets.js';
-import { WebhookSecretsStore } from './webhook-secrets.store.js';
-
-const DEFAULT_OVERLAP_SECONDS = 86_400;
-
-/** Body of `POST /v1/webhook-secret/rotate`. */
-export class RotateSecretDto {
-  @IntegerField({
-    description: 'How long the old secret signs along, in seconds.',
-    min: 0,
-    max: 30 * 86_400,
-    nullable: true,
-    example: DEFAULT_OVERLAP_SECONDS,
-  })
-  overlap_seconds?: number | null;
-}
+import { DEFAULT_OVERLAP_SECONDS, RotateSecretDto } from './webhook-endpoints.dto.js';
+import { WebhookSecretsStore, type SecretOwner } from './webhook-secrets.store.js';
 
 export class WebhookSecretResource {
   @ApiProperty({ example: 'whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw' }) secret!: string;
@@ -40,7 +26,7 @@ export class WebhookSecretController {
   @ApiResponse({ status: 200, type: WebhookSecretResource })
   @ApiProblems()
   async get(@Tenant() tenant: CurrentTenant): Promise<WebhookSecretResource> {
-    const [secret = ''] = await this.store.findSigning(tenant.id);
+    const [secret = ''] = await this.store.findSigning(callbacksOf(tenant));
     return { secret };
   }
 
@@ -55,8 +41,12 @@ export class WebhookSecretController {
     @Tenant() tenant: CurrentTenant,
     @Body(new BodyPipe(RotateSecretDto)) body: RotateSecretDto,
   ): Promise<WebhookSecretResource> {
-    const secret = await this.store.rotate(tenant.id, body.overlap_seconds ?? DEFAULT_OVERLAP_SECONDS);
-    this.signing.forget(tenant.id);
+    const secret = await this.store.rotate(callbacksOf(tenant), body.overlap_seconds ?? DEFAULT_OVERLAP_SECONDS);
+    this.signing.forget(callbacksOf(tenant));
     return { secret };
   }
+}
+
+function callbacksOf({ id: tenantId }: CurrentTenant): SecretOwner {
+  return { tenantId, endpointId: null };
 }

@@ -4,7 +4,24 @@ import { Keyring, type CiphertextPlace } from '../../common/crypto/keyring.js';
 import { PrismaService } from '../../common/prisma/prisma.service.js';
 import { newWebhookSecret } from './signature.js';
 
-/** The secrets of a tenant's `callback_url`s, encrypted at rest. */
+/** Whose secrets: a standing endpoint's, or those of the tenant's `callback_url`s. */
+export interface SecretOwner {
+  tenantId: string;
+  endpointId: string | null;
+}
+
+/** A secret that signs, or has signed until lately. */
+export interface KnownSecret {
+  secret: string;
+  endpointId: string | null;
+  /** null: the current one */
+  expiresAt: Date | null;
+}
+
+/** Signatures of one webhook: of many rotations within their overlaps, the newest ones. */
+const MOST_SIGNING = 10;
+
+/** The secrets that sign webhooks, encrypted at rest. */
 @Injectable()
 export class WebhookSecretsStore {
   constructor(
@@ -13,51 +30,77 @@ export class WebhookSecretsStore {
   ) {}
 
   /**
-   * Those that sign now, the current one first. A tenant gets its first secret when it is first asked for; a deleted
-   * tenant has none.
+   * Those that sign now, the current one first. Whoever has none gets the first one when it is asked for; a deleted tenant
+   * or endpoint has none.
    */
-  async findSigning(tenantId: string): Promise<string[]> {
-    const rows = await this.read(tenantId);
+  async findSigning(owner: SecretOwner): Promise<string[]> {
+    const rows = await this.read(owner);
     if (rows.length > 0) return rows;
-    await this.insertFirst(tenantId);
-    return this.read(tenantId);
+    await this.insertFirst(owner);
+    return this.read(owner);
+  }
+
+  /** All of a tenant's, those included whose overlap is over. */
+  async findAll(tenantId: string): Promise<KnownSecret[]> {
+    const rows = await this.prisma.$queryRaw<
+      { id: string; ciphertext: string; endpointId: string | null; expiresAt: Date | null }[]
+    >`
+      select id, ciphertext, endpoint_id as "endpointId", expires_at as "expiresAt" from webhook_secrets
+       where tenant_id = ${tenantId}::uuid
+       order by expires_at desc nulls first`;
+    return rows.map(({ id, ciphertext, ...known }) => ({
+      ...known,
+      secret: this.keyring.decrypt(ciphertext, place(tenantId, id)),
+    }));
   }
 
   /** Puts a new secret in the current one's place, which signs along until the overlap has passed. */
-  async rotate(tenantId: string, overlapSeconds: number): Promise<string> {
+  async rotate(owner: SecretOwner, overlapSeconds: number): Promise<string> {
+    const { tenantId, endpointId } = owner;
     const secret = newWebhookSecret();
     const id = uuidv7();
     const ciphertext = this.keyring.encrypt(secret, place(tenantId, id));
-    await this.insertFirst(tenantId);
+    await this.insertFirst(owner);
     await this.prisma.$transaction(async (tx) => {
       // One rotation of a tenant at a time, because each must find exactly one current secret.
       await tx.$queryRaw`select id from tenants where id = ${tenantId}::uuid for no key update`;
       await tx.$executeRaw`
         update webhook_secrets
            set expires_at = now() + ${overlapSeconds}::int * interval '1 second'
-         where tenant_id = ${tenantId}::uuid and expires_at is null`;
-      await tx.webhookSecret.create({ data: { id, tenantId, ciphertext } });
+         where tenant_id = ${tenantId}::uuid and endpoint_id is not distinct from ${endpointId}::uuid and expires_at is null`;
+      await tx.webhookSecret.create({ data: { id, tenantId, endpointId, ciphertext } });
       await tx.$executeRaw`
-        delete from webhook_secrets where tenant_id = ${tenantId}::uuid and expires_at <= now()`;
+        delete from webhook_secrets
+         where tenant_id = ${tenantId}::uuid
+           and (expires_at <= now()
+                or id in (select s.id from webhook_secrets s
+                           where s.tenant_id = ${tenantId}::uuid and s.endpoint_id is not distinct from ${endpointId}::uuid
+                           order by s.created_at desc, s.id desc offset ${MOST_SIGNING}::int))`;
     });
     return secret;
   }
 
-  private async read(tenantId: string): Promise<string[]> {
+  private async read({ tenantId, endpointId }: SecretOwner): Promise<string[]> {
     const rows = await this.prisma.$queryRaw<{ id: string; ciphertext: string }[]>`
       select id, ciphertext from webhook_secrets
-       where tenant_id = ${tenantId}::uuid and (expires_at is null or expires_at > now())
+       where tenant_id = ${tenantId}::uuid and endpoint_id is not distinct from ${endpointId}::uuid
+         and (expires_at is null or expires_at > now())
        order by expires_at desc nulls first`;
     return rows.map(({ id, ciphertext }) => this.keyring.decrypt(ciphertext, place(tenantId, id)));
   }
 
   /** Two replicas may do this at once; the partial unique index lets one win. */
-  private async insertFirst(tenantId: string): Promise<void> {
+  private async insertFirst({ tenantId, endpointId }: SecretOwner): Promise<void> {
     const id = uuidv7();
     const ciphertext = this.keyring.encrypt(newWebhookSecret(), place(tenantId, id));
     await this.prisma.$executeRaw`
-      insert into webhook_secrets (id, tenant_id, ciphertext)
-      select ${id}::uuid, t.id, ${ciphertext} from tenants t where t.id = ${tenantId}::uuid and t.deleted_at is null
+      insert into webhook_secrets (id, tenant_id, endpoint_id, ciphertext)
+      select ${id}::uuid, t.id, ${endpointId}::uuid, ${ciphertext}
+        from tenants t
+       where t.id = ${tenantId}::uuid and t.deleted_at is null
+         and (${endpointId}::uuid is null or exists (
+               select 1 from webhook_endpoints e
+                where e.id = ${endpointId}::uuid and e.tenant_id = t.id and e.deleted_at is null))
       on conflict do nothing`;
   }
 }

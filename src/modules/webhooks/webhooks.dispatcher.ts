@@ -2,41 +2,41 @@ import { Inject, Injectable, type OnApplicationBootstrap } from '@nestjs/common'
 import { CONFIG, type Config } from '../../common/config/config.js';
 import { Lease } from '../../common/loops/lease.js';
 import { LoopRunner } from '../../common/loops/loop-runner.js';
-import { Occupancy } from '../../common/loops/occupancy.js';
 import { Logger } from '../../common/logging/logger.js';
 import { Metrics } from '../../common/metrics.js';
-import { OutboundClient } from '../../common/outbound/outbound-client.js';
-import { DeliveriesStore, type ClaimedDelivery } from './deliveries.store.js';
+import type { OutboundOutcome } from '../../common/outbound/outbound-client.js';
+import { DeliveryOutcomesStore, type DeliveryOutcome } from './delivery-outcomes.store.js';
+import { DeliveryQueuesStore, type ClaimedDelivery } from './delivery-queues.store.js';
 import { DeliveryWakeUp } from './delivery-wake-up.js';
-import { verdictOf, type Verdict } from './retry-schedule.js';
-import { webhookHeaders } from './signature.js';
-import { SigningSecrets } from './signing-secrets.js';
+import { EndpointShutdown } from './endpoint-shutdown.js';
+import { PLACES, ReceiverGate } from './receiver-gate.js';
+import { isGone, verdictOf, type Verdict } from './retry-schedule.js';
+import { TEST_WEBHOOK_TYPE } from './webhook-types.js';
+import { WebhookSender, type Sent } from './webhook-sender.js';
 
-/** Attempts under way at once in this process. */
-const MAX_IN_FLIGHT = 200;
-/** Of these, to one receiver: one that never answers costs so many places and no more. */
-const MAX_IN_FLIGHT_AN_ORIGIN = 32;
-/** A claim is worth a statement when at least this much of the capacity is free. */
-const MIN_CLAIM = 20;
+/** A claim is worth a statement when at least so many of the places of quick receivers are free. */
+const MIN_FREE = PLACES.proven.all / 8;
 const LEASE_MARGIN_MS = 10_000;
 const INTERVAL_MS = 1_000;
-/** A deleted tenant has no secrets, and nobody could verify what it sends. */
-const UNSIGNABLE: Verdict = { status: 'exhausted', retryInMs: null, error: 'the tenant was deleted' };
+/** Nobody could verify it, or nobody wants it any more. */
+const TENANT_GONE: Verdict = { status: 'exhausted', retryInMs: null, error: 'the tenant was deleted' };
+const ENDPOINT_GONE: Verdict = { status: 'exhausted', retryInMs: null, error: 'the endpoint was deleted' };
 
 /**
- * Sends the webhooks that are due. A tick claims as many as there is room for and does not wait for them: a receiver
+ * Sends the webhooks that are due. A tick claims as many as there are places for and does not wait for them: a receiver
  * that answers after fifteen seconds costs one place, not a batch.
  */
 @Injectable()
 export class WebhooksDispatcher implements OnApplicationBootstrap {
   private readonly inFlight = new Set<Promise<void>>();
-  private readonly origins = new Occupancy();
+  private readonly gate = new ReceiverGate();
 
   constructor(
     @Inject(CONFIG) private readonly config: Config,
-    private readonly deliveries: DeliveriesStore,
-    private readonly secrets: SigningSecrets,
-    private readonly outbound: OutboundClient,
+    private readonly queues: DeliveryQueuesStore,
+    private readonly outcomes: DeliveryOutcomesStore,
+    private readonly sender: WebhookSender,
+    private readonly shutdown: EndpointShutdown,
     private readonly wakeUp: DeliveryWakeUp,
     private readonly metrics: Metrics,
     private readonly logger: Logger,
@@ -51,55 +51,91 @@ export class WebhooksDispatcher implements OnApplicationBootstrap {
 
   /** Claims and starts what is due. True when more may be due and there is room for it. */
   async tick(): Promise<boolean> {
-    const room = MAX_IN_FLIGHT - this.inFlight.size;
-    if (room < MIN_CLAIM) return false;
+    const places = this.gate.places();
+    if (places.pools.proven < MIN_FREE) return false;
     const lease = new Lease(this.config.callbackTimeoutMs + LEASE_MARGIN_MS);
-    const busy = this.origins.busy(MAX_IN_FLIGHT_AN_ORIGIN);
-    const claimed = await this.deliveries.claimDueAnyTenant(lease, room, { most: MAX_IN_FLIGHT_AN_ORIGIN, busy });
-    for (const delivery of claimed) this.start(delivery, lease);
+    const claimed = await this.queues.claimDueAnyTenant(lease, places);
+    const held = claimed.filter(({ receiver }) => receiver === 'holds').map(({ queueId }) => queueId);
+    for (const delivery of claimed) if (delivery.receiver !== 'holds') this.start(delivery, lease);
+    if (held.length > 0) await this.queues.hold(held, lease.token);
     return claimed.length > 0;
   }
 
   /** Waits for the attempts under way, which their own wall clock bounds. */
   async drain(): Promise<void> {
-    await Promise.all(this.inFlight);
+    while (this.inFlight.size > 0) await Promise.all(this.inFlight);
   }
 
   private start(delivery: ClaimedDelivery, lease: Lease): void {
-    this.origins.enter(delivery.origin);
-    const attempt = this.attempt(delivery, lease)
+    const visit = this.gate.enter(delivery.origin);
+    const attempt = this.send(delivery, lease)
+      .then(async (sent) => {
+        // The place is free again before the outcome is written: the receiver has done its part.
+        this.gate.leave(visit, sent !== null);
+        if (sent) await this.settle(delivery, lease, sent);
+      })
       .catch((error: unknown) => {
         // The claim expires and the attempt is made again: at least once.
-        this.logger.error(
-          { err: error, delivery_id: delivery.id },
-          'the outcome of a webhook attempt could not be recorded',
-        );
+        const fields = { err: error, delivery_id: delivery.id };
+        this.logger.error(fields, 'the outcome of a webhook attempt could not be recorded');
       })
       .finally(() => {
         this.inFlight.delete(attempt);
-        this.origins.leave(delivery.origin);
         this.wakeUp.ring();
       });
     this.inFlight.add(attempt);
   }
 
-  private async attempt(delivery: ClaimedDelivery, lease: Lease): Promise<void> {
-    const { id, tenantId, url, body, callbackAllowedHosts } = delivery;
-    const secrets = await this.secrets.find(tenantId);
-    if (secrets.length === 0) return this.record(delivery, lease, UNSIGNABLE);
-    if (!lease.covers(this.config.callbackTimeoutMs)) return this.deliveries.release([id], lease.token);
-    const headers = webhookHeaders(id, Math.floor(Date.now() / 1000), body, secrets);
-    const outcome = await this.outbound.post({ url, headers, body, allowedHosts: callbackAllowedHosts });
-    const verdict = verdictOf(outcome, delivery.attempts, this.config.callbackRetryScheduleMs);
-    this.metrics.deliveryAttempts.inc({ outcome: outcome.kind === 'response' ? verdict.status : outcome.errorClass });
-    await this.record(delivery, lease, verdict);
+  /** Null when nothing was sent, and that was settled here. */
+  private async send(delivery: ClaimedDelivery, lease: Lease): Promise<Sent | null> {
+    try {
+      if (delivery.receiver === 'gone') await this.record(delivery, lease, ENDPOINT_GONE);
+      else if (!lease.covers(this.config.callbackTimeoutMs)) await this.queues.release([delivery.queueId], lease.token);
+      else {
+        const sent = await this.sender.send(delivery);
+        if (sent) return sent;
+        await this.record(delivery, lease, TENANT_GONE);
+      }
+    } catch (error) {
+      this.logger.error({ err: error, delivery_id: delivery.id }, 'a webhook could not be sent; its claim expires');
+    }
+    return null;
   }
 
-  private async record({ id, jobId, tenantId }: ClaimedDelivery, lease: Lease, verdict: Verdict): Promise<void> {
-    const written = await this.deliveries.mark({ id, leaseToken: lease.token, ...verdict });
-    if (!written) this.metrics.lostLeases.inc({ loop: 'dispatcher' });
+  private async settle(delivery: ClaimedDelivery, lease: Lease, { outcome, attempt }: Sent): Promise<void> {
+    const verdict = this.judge(delivery, outcome);
+    this.metrics.deliveryAttempts.inc({ outcome: outcome.kind === 'response' ? verdict.status : outcome.errorClass });
+    await this.record(delivery, lease, { ...verdict, attempt });
+    const { tenantId, endpointId } = delivery;
+    if (endpointId !== null && isGone(outcome)) await this.shutdown.disable({ tenantId, endpointId }, 'gone');
+  }
+
+  /** A test is made once: whoever asked for it is looking. */
+  private judge(delivery: ClaimedDelivery, outcome: OutboundOutcome): Verdict {
+    const verdict = verdictOf(outcome, delivery.attempts, this.config.callbackRetryScheduleMs);
+    const ends = verdict.status === 'failing' && delivery.eventType === TEST_WEBHOOK_TYPE;
+    return ends ? { ...verdict, status: 'exhausted', retryInMs: null } : verdict;
+  }
+
+  private async record(
+    delivery: ClaimedDelivery,
+    lease: Lease,
+    verdict: Verdict & Partial<Pick<DeliveryOutcome, 'attempt'>>,
+  ): Promise<void> {
+    const marked = await this.outcomes.mark({ attempt: null, ...verdict, delivery, leaseToken: lease.token });
+    if (marked === 'lost') this.metrics.lostLeases.inc({ loop: 'dispatcher' });
+    const { id, jobId, tenantId, endpointId } = delivery;
+    if (marked === 'endpointFailed' && endpointId !== null) {
+      await this.shutdown.disable({ tenantId, endpointId }, 'failing');
+    }
     if (verdict.status !== 'exhausted') return;
-    const fields = { delivery_id: id, job_id: jobId, tenant_id: tenantId, error: verdict.error };
+    const fields = {
+      delivery_id: id,
+      job_id: jobId,
+      endpoint_id: endpointId,
+      tenant_id: tenantId,
+      error: verdict.error,
+    };
     this.logger.warn(fields, 'a webhook was given up');
   }
 }

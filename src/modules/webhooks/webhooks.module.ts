@@ -2,23 +2,43 @@ import { Module } from '@nestjs/common';
 import { CONFIG, type Config } from '../../common/config/config.js';
 import { OutboundClient } from '../../common/outbound/outbound-client.js';
 import { DeliveriesStore } from './deliveries.store.js';
+import { DeliveryOutcomesStore } from './delivery-outcomes.store.js';
+import { DeliveryQueuesStore } from './delivery-queues.store.js';
 import { DeliveryWakeUp } from './delivery-wake-up.js';
+import { EndpointHeaders } from './endpoint-headers.js';
+import { EndpointShutdown } from './endpoint-shutdown.js';
+import { ManualRetriesStore } from './manual-retries.store.js';
+import { PLACES } from './receiver-gate.js';
 import { SigningSecrets } from './signing-secrets.js';
+import { WebhookDeliveriesController } from './webhook-deliveries.controller.js';
+import { WebhookDeliveriesService } from './webhook-deliveries.service.js';
+import { WebhookEndpointsController } from './webhook-endpoints.controller.js';
+import { WebhookEndpointsService } from './webhook-endpoints.service.js';
+import { WebhookEndpointsStore } from './webhook-endpoints.store.js';
 import { WebhookSecretController } from './webhook-secret.controller.js';
 import { WebhookSecretsStore } from './webhook-secrets.store.js';
+import { WebhookSender } from './webhook-sender.js';
 import { WebhooksDispatcher } from './webhooks.dispatcher.js';
-
-/** Attempts to one receiver at once; more wait in line on their own wall clock. */
-const CONNECTIONS_PER_ORIGIN = 32;
+import { WebhooksSweeper } from './webhooks.sweeper.js';
 
 @Module({
-  controllers: [WebhookSecretController],
+  controllers: [WebhookSecretController, WebhookEndpointsController, WebhookDeliveriesController],
   providers: [
     DeliveriesStore,
-    DeliveryWakeUp,
+    DeliveryQueuesStore,
+    DeliveryOutcomesStore,
+    ManualRetriesStore,
+    WebhookEndpointsStore,
     WebhookSecretsStore,
+    WebhookEndpointsService,
+    WebhookDeliveriesService,
+    DeliveryWakeUp,
     SigningSecrets,
+    EndpointHeaders,
+    EndpointShutdown,
+    WebhookSender,
     WebhooksDispatcher,
+    WebhooksSweeper,
     { provide: OutboundClient, useFactory: outboundClient, inject: [CONFIG] },
   ],
   exports: [DeliveryWakeUp, WebhooksDispatcher],
@@ -30,7 +50,7 @@ function outboundClient(config: Config): OutboundClient {
   return new OutboundClient({
     policy: { allowHttp, allowedCidrs },
     timeoutMs,
-    connectionsPerOrigin: CONNECTIONS_PER_ORIGIN,
+    connectionsPerOrigin: PLACES.proven.anOrigin,
     userAgent: 'tensorpix-gateway',
   });
 }

@@ -109,7 +109,8 @@ describe('an attempt that fails', () => {
     answers(status(503, { 'retry-after': '3600' }), status(204));
     const id = await queued(team);
     const delivery = await until(id, 'failing');
-    expect((delivery?.due_at.getTime() ?? 0) - Date.now()).toBeGreaterThan(3_000_000);
+    const { body } = await stage.get(team, `/v1/webhook-deliveries/${delivery?.id}`);
+    expect(Date.parse(body.next_attempt_at as string) - Date.now()).toBeGreaterThan(3_000_000);
     expect(receivedOf(id)).toHaveLength(1);
   });
 
@@ -167,10 +168,8 @@ describe('a webhook', () => {
     const id = await queued(team);
     await until(id, 'delivered');
     for (const url of ['http://169.254.169.254/latest', 'http://10.0.0.1/', 'http://localhost.localdomain.invalid/']) {
-      await stage.sql(
-        `update webhook_deliveries set url = $2, status = 'pending', attempts = 0, due_at = now() - interval '1 second' where job_id = $1`,
-        [id, url],
-      );
+      await stage.sql('update webhook_deliveries set url = $2 where job_id = $1', [id, url]);
+      await stage.sendAgain(id);
       const failed = await eventually(
         async () => (await stage.deliveries(id))[0],
         (delivery) => delivery?.status === 'failing' || delivery?.status === 'exhausted',
@@ -186,10 +185,7 @@ describe('a webhook', () => {
     const id = await queued(team);
     await until(id, 'delivered');
     await stage.sql(`update tenants set callback_allowed_hosts = '{hooks.example.com}' where id = $1`, [team.id]);
-    await stage.sql(
-      `update webhook_deliveries set status = 'pending', attempts = 0, due_at = now() - interval '1 second' where job_id = $1`,
-      [id],
-    );
+    await stage.sendAgain(id);
     const failed = await until(id, 'failing');
     expect(failed?.last_error).toMatch(/^forbidden_address: /);
     expect(receivedOf(id)).toHaveLength(1);

@@ -191,8 +191,7 @@ describe('two replicas that dispatch', () => {
     const { id } = await video(team);
     const claim = (expires: string) =>
       stage.sql(
-        `update webhook_deliveries set lease_token = gen_random_uuid(), lease_expires_at = now() + $2::interval
-          where job_id = $1`,
+        `update webhook_queues set lease_token = gen_random_uuid(), due_at = now() + $2::interval where id = $1`,
         [id, expires],
       );
     await claim('1 hour');
@@ -213,15 +212,12 @@ describe('two replicas that dispatch', () => {
       () => open,
       (response) => response !== undefined,
     );
-    await stage.sql('update webhook_deliveries set lease_token = gen_random_uuid() where job_id = $1', [id]);
+    await stage.sql('update webhook_queues set lease_token = gen_random_uuid() where id = $1', [id]);
     open?.writeHead(204).end();
     await stage.gateway.app.get(WebhooksDispatcher, { strict: false }).drain();
     expect((await stage.deliveries(id))[0]).toMatchObject({ status: 'pending', attempts: 0 });
     expect(await stage.metric('gateway_lost_leases_total{loop="dispatcher"}')).toBe(1);
-    await stage.sql(
-      `update webhook_deliveries set lease_token = null, lease_expires_at = null, status = 'delivered' where job_id = $1`,
-      [id],
-    );
+    await stage.sql('delete from webhook_queues where id = $1', [id]);
   });
 });
 

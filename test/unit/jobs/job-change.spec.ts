@@ -23,8 +23,8 @@ describe('a change of a job', () => {
   });
 
   it('should make no event, and leave the number alone, when no state changes', () => {
-    const { events, deliveries, after } = changeJob(jobRecord({ sequence: 7 }), { etaSeconds: 4 }, at(5));
-    expect({ events, deliveries, sequence: after.sequence }).toEqual({ events: [], deliveries: [], sequence: 7 });
+    const { events, webhooks, after } = changeJob(jobRecord({ sequence: 7 }), { etaSeconds: 4 }, at(5));
+    expect({ events, webhooks, sequence: after.sequence }).toEqual({ events: [], webhooks: [], sequence: 7 });
   });
 
   it('should make no event of a state that the job has already', () => {
@@ -62,34 +62,34 @@ describe('a change of a job', () => {
 
   it('should tell the callback of the types that it subscribed to, and of no other', () => {
     const job = jobRecord({ callbackEvents: ['job.processing'] });
-    const { deliveries } = changeJob(job, { status: 'processing' }, at(5), { steps: [{ name: 'progress' }] });
-    expect(deliveries.map(({ type, sequence, url, ends }) => ({ type, sequence, url, ends }))).toEqual([
+    const { webhooks } = changeJob(job, { status: 'processing' }, at(5), { steps: [{ name: 'progress' }] });
+    expect(webhooks.map(({ type, sequence, url, ends }) => ({ type, sequence, url, ends }))).toEqual([
       { type: 'job.processing', sequence: 4, url: 'https://hooks.example.com/x', ends: false },
     ]);
-    expect(changeJob(job, { status: 'finished' }, at(5)).deliveries).toEqual([]);
+    expect(changeJob(job, { status: 'finished' }, at(5)).webhooks).toEqual([]);
   });
 
   it('should not tell a callback of internal steps, even if it asked for them', () => {
     const job = jobRecord({ callbackEvents: ['job.parked', 'job.submitting'] });
-    expect(changeJob(job, {}, at(5), { steps: [{ name: 'parked' }] }).deliveries).toEqual([]);
+    expect(changeJob(job, {}, at(5), { steps: [{ name: 'parked' }] }).webhooks).toEqual([]);
   });
 
   it('should tell nobody when the job has no callback, or when the caller gets the fact itself', () => {
-    expect(changeJob(jobRecord({ callbackUrl: null }), { status: 'failed' }, at(5)).deliveries).toEqual([]);
-    const { deliveries, events } = changeJob(jobRecord(), { status: 'failed' }, at(5), { notify: false });
-    expect(deliveries).toEqual([]);
+    expect(changeJob(jobRecord({ callbackUrl: null }), { status: 'failed' }, at(5)).webhooks).toEqual([]);
+    const { webhooks, events } = changeJob(jobRecord(), { status: 'failed' }, at(5), { notify: false });
+    expect(webhooks).toEqual([]);
     expect(events).toHaveLength(1);
   });
 
   it('should name the events of an image after it', () => {
     const image = jobRecord({ kind: 'image', status: 'submitting' });
-    const [delivery] = changeJob(image, { status: 'finished' }, at(5)).deliveries;
+    const [delivery] = changeJob(image, { status: 'finished' }, at(5)).webhooks;
     expect(delivery?.type).toBe('image.finished');
     expect((JSON.parse(delivery?.body ?? '') as Body).data).not.toHaveProperty('tensorpix_id');
   });
 
   it('should put the resource as of the event into the body, without input and callback', () => {
-    const [delivery] = changeJob(jobRecord({ metadata: { a: 'b' } }), { status: 'processing' }, at(5)).deliveries;
+    const [delivery] = changeJob(jobRecord({ metadata: { a: 'b' } }), { status: 'processing' }, at(5)).webhooks;
     const body = JSON.parse(delivery?.body ?? '') as Body;
     expect(body).toMatchObject({ type: 'job.processing', timestamp: at(5).toISOString() });
     expect(body.data).toMatchObject({
@@ -107,7 +107,7 @@ describe('a change of a job', () => {
 
 describe('the body of a webhook', () => {
   const metadata = Object.fromEntries(Array.from({ length: 16 }, (_, i) => [`key-${i}`, 'x'.repeat(490)]));
-  const bytes = (job: ReturnType<typeof changeJob>) => Buffer.byteLength(job.deliveries.at(-1)?.body ?? '');
+  const bytes = (job: ReturnType<typeof changeJob>) => Buffer.byteLength(job.webhooks.at(-1)?.body ?? '');
 
   it('should stay under 20 kB with the largest metadata and long presigned URLs (contract, section 7)', () => {
     const long = (name: string) => `https://storage.example.com/${name}?sig=${'s'.repeat(8_000)}`;

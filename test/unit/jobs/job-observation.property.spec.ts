@@ -42,10 +42,10 @@ function follow(
     const seen = json === 'missing' ? null : readJob(json);
     const observed = seen === null ? observeMissing(job, at(nowMs)) : observe(job, seen, at(nowMs));
     if ('ignored' in observed) continue;
-    const { before, after, events, deliveries } = observed.change;
+    const { before, after, events, webhooks } = observed.change;
     if (after.sequence !== before.sequence + events.length) throw new Error('a gap in the numbers');
     if (events.some(({ sequence }, i) => sequence !== before.sequence + 1 + i)) throw new Error('a gap in the events');
-    if (deliveries.some(({ body }) => Buffer.byteLength(body) >= 20_000)) throw new Error('a large body');
+    if (webhooks.some(({ body }) => Buffer.byteLength(body) >= 20_000)) throw new Error('a large body');
     check(before, after);
     job = after;
   }

@@ -170,8 +170,8 @@ describe('the change that follows', () => {
 
   it('should tell the callback of a refusal unless the caller gets it', () => {
     const fail: Decision = { kind: 'fail', error: { code: 'x', detail: 'y' } };
-    expect(settle(VIDEO, fail, at(1), true).deliveries).toEqual([]);
-    expect(settle(VIDEO, fail, at(1), false).deliveries.map(({ type }) => type)).toEqual(['job.failed']);
+    expect(settle(VIDEO, fail, at(1), true).webhooks).toEqual([]);
+    expect(settle(VIDEO, fail, at(1), false).webhooks.map(({ type }) => type)).toEqual(['job.failed']);
   });
 
   it('should cancel instead of parking when a cancel was asked for meanwhile', () => {

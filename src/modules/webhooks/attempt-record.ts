@@ -1,0 +1,49 @@
+import type { OutboundOutcome } from '../../common/outbound/outbound-client.js';
+
+/** A line of the attempt log, as it is written. Durations in milliseconds. */
+export interface AttemptRecord {
+  started_at: Date;
+  url: string;
+  request_headers: Record<string, string>;
+  response_status: number | null;
+  error_class: string | null;
+  error: string | null;
+  dns_ms: number | null;
+  connect_ms: number | null;
+  tls_ms: number | null;
+  first_byte_ms: number | null;
+  total_ms: number;
+  response_excerpt: string | null;
+}
+
+const HIDDEN = '[hidden]';
+
+/**
+ * @param own names of the client's own headers: their values may be keys, and stay out of the log
+ */
+export function attemptRecord(
+  startedAt: Date,
+  url: string,
+  headers: Readonly<Record<string, string>>,
+  own: ReadonlySet<string>,
+  outcome: OutboundOutcome,
+): AttemptRecord {
+  const { dns, connect, tls, firstByte, total } = outcome.phases;
+  const shown = Object.entries(headers).map(([name, value]) => [name, own.has(name) ? HIDDEN : value]);
+  const answered = outcome.kind === 'response';
+  const failed = !answered || outcome.status < 200 || outcome.status > 299;
+  return {
+    started_at: startedAt,
+    url,
+    request_headers: Object.fromEntries(shown) as Record<string, string>,
+    response_status: outcome.status ?? null,
+    error_class: answered ? (failed ? 'http' : null) : outcome.errorClass,
+    error: answered ? (failed ? `the receiver answered ${outcome.status}` : null) : outcome.message,
+    dns_ms: dns,
+    connect_ms: connect,
+    tls_ms: tls,
+    first_byte_ms: firstByte,
+    total_ms: total,
+    response_excerpt: answered ? outcome.bodyExcerpt : null,
+  };
+}

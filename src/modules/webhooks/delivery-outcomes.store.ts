@@ -1,0 +1,150 @@
+import { Injectable } from '@nestjs/common';
+import { Prisma } from '../../generated/prisma/client.js';
+import { MicroBatcher } from '../../common/loops/micro-batcher.js';
+import { DUE_NOW } from '../../common/prisma/due-now.sql.js';
+import { PrismaService } from '../../common/prisma/prisma.service.js';
+import type { AttemptRecord } from './attempt-record.js';
+import { OPEN, supersederOf } from './deliveries.sql.js';
+import type { ClaimedDelivery } from './delivery-queues.store.js';
+import { TEST_WEBHOOK_TYPE } from './webhook-types.js';
+
+/** What an attempt came to. */
+export interface DeliveryOutcome {
+  delivery: ClaimedDelivery;
+  leaseToken: string;
+  /** Of a manual attempt, `failing` leaves the delivery as it was. */
+  status: 'delivered' | 'failing' | 'exhausted';
+  /** null unless it is tried again */
+  retryInMs: number | null;
+  error: string | null;
+  /** null when nothing was sent */
+  attempt: AttemptRecord | null;
+}
+
+/** `endpointFailed`: the endpoint has taken nothing for so long that it is to be disabled. */
+export type Marked = 'lost' | 'written' | 'endpointFailed';
+
+const OUTCOMES_A_STATEMENT = 500;
+/** An endpoint that fails for so long is disabled (contract, section 7: nobody reads what it sends). */
+const ENDPOINT_PATIENCE = Prisma.sql`interval '5 days'`;
+
+/** Writes what attempts came to. */
+@Injectable()
+export class DeliveryOutcomesStore {
+  private readonly outcomes = new MicroBatcher((items: DeliveryOutcome[]) => this.markMany(items), {
+    maxItems: OUTCOMES_A_STATEMENT,
+    concurrency: 1,
+  });
+
+  constructor(private readonly prisma: PrismaService) {}
+
+  /** Writes what an attempt came to, with its record. Whatever is wrong with the record does not keep it from being written. */
+  async mark(outcome: DeliveryOutcome): Promise<Marked> {
+    try {
+      return await this.outcomes.add(outcome);
+    } catch (error) {
+      if (outcome.attempt === null) throw error;
+      return this.outcomes.add({ ...outcome, attempt: null });
+    }
+  }
+
+  /**
+   * A queue is gone with its last webhook: none is open, and none was added since the claim (its version tells, under the
+   * lock of the row). Else it is due again, at once or when the retry is.
+   */
+  private async markMany(outcomes: DeliveryOutcome[]): Promise<Marked[]> {
+    const records = outcomes.flatMap(({ attempt, delivery }) =>
+      attempt ? [{ ...attempt, delivery_id: delivery.id, manual: delivery.manual }] : [],
+    );
+    const rows = await this.prisma.$queryRaw<{ queueId: string; leaseToken: string; endpointFailed: boolean }[]>`
+      with input as (
+        select * from json_to_recordset(${JSON.stringify(outcomes.map(toRow))}::json) as i(
+          queue_id uuid, version integer, lease uuid, delivery_id uuid, manual boolean, endpoint_id uuid, status text,
+          retry_ms float8, error text)
+      ), decided as materialized (
+        select i.*, d.queue_id as home_id,
+               case when d.status = 'delivered' then 'delivered'
+                    when i.status = 'failing' and not i.manual and exists (${supersederOf()}) then 'superseded'
+                    else i.status end as final
+          from input i
+          join webhook_deliveries d on d.id = i.delivery_id
+         order by i.queue_id
+      ), finished as (
+        delete from webhook_queues q using decided i
+         where q.id = i.queue_id and q.lease_token = i.lease
+           and (i.manual
+                or (i.final <> 'failing' and q.version = i.version
+                    and not exists (select 1 from webhook_deliveries other
+                                     where other.queue_id = q.id and other.status in ${OPEN} and other.id <> i.delivery_id)))
+        returning q.id
+      ), kept as (
+        update webhook_queues q
+           set lease_token = null,
+               due_at = case when i.final = 'failing' then now() + i.retry_ms * interval '1 millisecond' else ${DUE_NOW} end
+          from decided i
+         where q.id = i.queue_id and q.lease_token = i.lease and not exists (select 1 from finished f where f.id = q.id)
+        returning q.id
+      ), held as (
+        select id from finished union all select id from kept
+      ), hurried as (
+        -- What a person got through need not be waited for.
+        update webhook_queues q set due_at = ${DUE_NOW}
+          from decided i
+         where i.manual and i.final = 'delivered' and q.id = i.home_id and q.lease_token is null and q.due_at > now()
+      ), written as (
+        update webhook_deliveries d
+           set status = case when i.final = 'delivered' or d.status = 'delivered' then 'delivered'
+                             when i.manual and i.final = 'failing' then d.status
+                             when d.status = 'superseded' then 'superseded' else i.final end,
+               attempts = d.attempts + case when i.manual and d.event_type <> ${TEST_WEBHOOK_TYPE} then 0 else 1 end,
+               last_error = i.error, updated_at = now()
+          from decided i
+          join held h on h.id = i.queue_id
+         where d.id = i.delivery_id
+      ), health as (
+        update webhook_endpoints e
+           set failing_since = case when s.succeeded then null else now() end
+          from (select endpoint_id, bool_or(status = 'delivered') as succeeded from input
+                 where endpoint_id is not null group by endpoint_id) s
+         where e.id = s.endpoint_id and (e.failing_since is null) <> s.succeeded
+      ), attempt as (
+        insert into webhook_attempts (
+          delivery_id, started_at, manual, url, request_headers, response_status, error_class, error, dns_ms, connect_ms,
+          tls_ms, first_byte_ms, total_ms, response_excerpt)
+        select a.delivery_id, a.started_at, a.manual, a.url, a.request_headers, a.response_status, a.error_class, a.error,
+               a.dns_ms, a.connect_ms, a.tls_ms, a.first_byte_ms, a.total_ms, a.response_excerpt
+          from json_to_recordset(${JSON.stringify(records)}::json) as a(
+            delivery_id uuid, started_at timestamptz, manual boolean, url text, request_headers jsonb, response_status integer,
+            error_class text, error text, dns_ms real, connect_ms real, tls_ms real, first_byte_ms real, total_ms real,
+            response_excerpt text)
+          join decided i on i.delivery_id = a.delivery_id and i.manual = a.manual
+      )
+      select i.queue_id as "queueId", i.lease as "leaseToken",
+             i.status <> 'delivered' and exists (
+               select 1 from webhook_endpoints e
+                where e.id = i.endpoint_id and e.status = 'enabled' and e.failing_since < now() - ${ENDPOINT_PATIENCE}
+               ) as "endpointFailed"
+        from decided i
+        join held h on h.id = i.queue_id`;
+    const byQueue = new Map(rows.map((row) => [row.queueId, row]));
+    return outcomes.map(({ delivery, leaseToken }) => {
+      const row = byQueue.get(delivery.queueId);
+      if (row?.leaseToken !== leaseToken) return 'lost';
+      return row.endpointFailed ? 'endpointFailed' : 'written';
+    });
+  }
+}
+
+function toRow({ delivery, leaseToken, status, retryInMs, error }: DeliveryOutcome): Record<string, unknown> {
+  return {
+    queue_id: delivery.queueId,
+    version: delivery.version,
+    lease: leaseToken,
+    delivery_id: delivery.id,
+    manual: delivery.manual,
+    endpoint_id: delivery.endpointId,
+    status,
+    retry_ms: retryInMs,
+    error,
+  };
+}

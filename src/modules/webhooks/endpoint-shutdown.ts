@@ -1,0 +1,35 @@
+import { Injectable } from '@nestjs/common';
+import { Logger } from '../../common/logging/logger.js';
+import { Metrics } from '../../common/metrics.js';
+import { DeliveryWakeUp } from './delivery-wake-up.js';
+import { endpointResource } from './webhook-endpoint-resource.js';
+import { WebhookEndpointsStore, type EndpointDisabledReason } from './webhook-endpoints.store.js';
+import { ENDPOINT_DISABLED_TYPE } from './webhook-types.js';
+
+/** Disables endpoints that want nothing more or have failed for too long, and tells the tenant's others. */
+@Injectable()
+export class EndpointShutdown {
+  constructor(
+    private readonly endpoints: WebhookEndpointsStore,
+    private readonly wakeUp: DeliveryWakeUp,
+    private readonly metrics: Metrics,
+    private readonly logger: Logger,
+  ) {}
+
+  async disable(
+    { tenantId, endpointId }: { tenantId: string; endpointId: string },
+    reason: EndpointDisabledReason,
+  ): Promise<void> {
+    const disabled = await this.endpoints.disable(tenantId, endpointId, reason, (endpoint) =>
+      JSON.stringify({
+        type: ENDPOINT_DISABLED_TYPE,
+        timestamp: endpoint.updatedAt.toISOString(),
+        data: endpointResource(endpoint),
+      }),
+    );
+    if (!disabled) return;
+    this.metrics.endpointsDisabled.inc({ reason });
+    this.logger.warn({ endpoint_id: endpointId, tenant_id: tenantId, reason }, 'a webhook endpoint was disabled');
+    this.wakeUp.ring();
+  }
+}

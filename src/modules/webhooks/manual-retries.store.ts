@@ -1,0 +1,83 @@
+import { Injectable } from '@nestjs/common';
+import { v7 as uuidv7 } from 'uuid';
+import { Prisma } from '../../generated/prisma/client.js';
+import { PrismaService } from '../../common/prisma/prisma.service.js';
+import type { PagePosition } from '../../common/http/cursor.js';
+import type { DeliveryStatus } from './webhook-types.js';
+
+export interface ReplayRange {
+  since: Date;
+  until: Date;
+  endpointId: string | null;
+  /** null: every one but superseded */
+  status: DeliveryStatus | null;
+}
+
+interface Replayed extends PagePosition {
+  endpointId: string | null;
+  url: string;
+}
+
+/** A receiver that has just come back gets a replay at this pace at most, beside what is due anyway. */
+const REPLAYS_A_SECOND = 100;
+
+/** Sending again what a person asks for: each request is a queue of its own, so that none is swallowed by another. */
+@Injectable()
+export class ManualRetriesStore {
+  constructor(private readonly prisma: PrismaService) {}
+
+  async insert(tenantId: string, delivery: { id: string; endpointId: string | null; url: string }): Promise<void> {
+    await this.insertMany(tenantId, [delivery]);
+  }
+
+  /**
+   * Sends a batch of a range again, oldest first. Those to endpoints that were deleted are left out.
+   *
+   * @param position in the list after which the batch begins
+   * @returns how many are sent again, and where to go on, or null when the range is done
+   */
+  async insertBatch(
+    tenantId: string,
+    range: ReplayRange,
+    after: PagePosition | undefined,
+    limit: number,
+    position: number,
+  ): Promise<{ count: number; last: PagePosition | null }> {
+    const { since, until, endpointId, status } = range;
+    const rows = await this.prisma.$queryRaw<(Replayed & { gone: boolean })[]>`
+      select d.id, d.created_at as "createdAt", d.endpoint_id as "endpointId", coalesce(e.url, d.url) as url,
+             e.deleted_at is not null as gone
+        from webhook_deliveries d
+        left join webhook_endpoints e on e.id = d.endpoint_id and e.tenant_id = d.tenant_id
+       where d.tenant_id = ${tenantId}::uuid and d.created_at >= ${since}::timestamptz and d.created_at < ${until}::timestamptz
+         and ${endpointId ? Prisma.sql`d.endpoint_id = ${endpointId}::uuid` : Prisma.sql`true`}
+         and ${status ? Prisma.sql`d.status = ${status}` : Prisma.sql`d.status <> 'superseded'`}
+         and ${after ? Prisma.sql`(d.created_at, d.id) > (${after.createdAt}::timestamptz, ${after.id}::uuid)` : Prisma.sql`true`}
+       order by d.created_at, d.id
+       limit ${limit}::int`;
+    const sent = rows.filter(({ gone }) => !gone);
+    await this.insertMany(tenantId, sent, position);
+    const last = rows.at(-1);
+    return { count: sent.length, last: rows.length === limit && last ? last : null };
+  }
+
+  private async insertMany(
+    tenantId: string,
+    deliveries: { id: string; endpointId: string | null; url: string }[],
+    position = 0,
+  ): Promise<void> {
+    const rows = deliveries.map(({ id, endpointId, url }, i) => ({
+      id: uuidv7(),
+      delivery_id: id,
+      endpoint_id: endpointId,
+      origin: new URL(url).origin,
+      delay_ms: ((position + i) * 1_000) / REPLAYS_A_SECOND,
+    }));
+    await this.prisma.$executeRaw`
+      insert into webhook_queues (id, tenant_id, endpoint_id, delivery_id, origin, due_at)
+      select r.id, ${tenantId}::uuid, r.endpoint_id, r.delivery_id, r.origin,
+             date_trunc('milliseconds', now() + r.delay_ms * interval '1 millisecond')
+        from json_to_recordset(${JSON.stringify(rows)}::json) as r(
+          id uuid, delivery_id uuid, endpoint_id uuid, origin text, delay_ms float8)`;
+  }
+}

@@ -1,0 +1,207 @@
+import { ApiProperty } from '@nestjs/swagger';
+import { CheckedJsonField, CheckedStringField, EnumField, StringField } from '../../common/validation/fields.js';
+import { checkTime } from '../../common/validation/time.js';
+import { PageQuery } from '../tenants/tenants.dto.js';
+import { DELIVERY_STATUSES, type DeliveryStatus } from './webhook-types.js';
+
+const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i;
+const MAX_PASTED_HEADERS = 100;
+
+function checkUuid(text: string): string | null {
+  return UUID.test(text) ? null : 'must be a UUID';
+}
+
+function checkPastedHeaders(value: unknown): string | null {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) return 'must be an object';
+  const values = Object.values(value as Record<string, unknown>);
+  if (values.length > MAX_PASTED_HEADERS) return `must have at most ${MAX_PASTED_HEADERS} headers`;
+  return values.every((text) => typeof text === 'string') ? null : 'must have string values';
+}
+
+const ID = { maxLength: 36, format: 'uuid' };
+const STATUS = { description: 'Only deliveries that got so far.' };
+
+/** Query of `GET /v1/webhook-deliveries`. */
+export class ListDeliveriesQuery extends PageQuery {
+  @CheckedStringField({ ...ID, description: 'Only those about this job or image.' }, checkUuid)
+  job_id?: string;
+
+  @CheckedStringField({ ...ID, description: 'Only those to this standing endpoint.' }, checkUuid)
+  endpoint_id?: string;
+
+  @EnumField(DELIVERY_STATUSES, STATUS)
+  status?: DeliveryStatus;
+}
+
+/** Body of `POST /v1/webhook-deliveries/replay`. */
+export class ReplayDto {
+  @CheckedStringField(
+    {
+      description: 'Deliveries created from then on.',
+      maxLength: 40,
+      required: true,
+      format: 'date-time',
+      example: '2026-11-20T09:00:00Z',
+    },
+    checkTime,
+  )
+  since!: string;
+
+  @CheckedStringField(
+    {
+      description: 'Deliveries created before; omitted: now. At most 90 days after `since`.',
+      maxLength: 40,
+      nullable: true,
+      format: 'date-time',
+    },
+    checkTime,
+  )
+  until?: string | null;
+
+  @CheckedStringField({ ...ID, description: 'Only those to this standing endpoint.', nullable: true }, checkUuid)
+  endpoint_id?: string | null;
+
+  @EnumField(DELIVERY_STATUSES, { description: 'Only these; omitted: all but the superseded ones.', nullable: true })
+  status?: DeliveryStatus | null;
+
+  @StringField({
+    description: '`next_cursor` of the answer before, with the same range.',
+    maxLength: 200,
+    nullable: true,
+  })
+  cursor?: string | null;
+}
+
+/** Body of `POST /v1/webhook-deliveries/verify`. */
+export class VerifyDto {
+  @CheckedJsonField(
+    {
+      description: 'The headers that your receiver got; names in any case.',
+      required: true,
+      example: { 'webhook-id': '…', 'webhook-timestamp': '1732093200', 'webhook-signature': 'v1,…' },
+    },
+    { type: 'object', additionalProperties: { type: 'string' }, maxProperties: MAX_PASTED_HEADERS },
+    checkPastedHeaders,
+  )
+  headers!: Record<string, string>;
+
+  @StringField({
+    description: 'The body, as your receiver got it.',
+    maxLength: 1_000_000,
+    required: true,
+    example: '{"type":"job.finished",…}',
+  })
+  body!: string;
+
+  @StringField({
+    description: 'The secret that your receiver uses. Neither stored nor logged.',
+    maxLength: 200,
+    nullable: true,
+  })
+  secret?: string | null;
+}
+
+/** A webhook to one receiver (contract, section 7). */
+export class DeliveryResource {
+  @ApiProperty({ format: 'uuid', description: 'Its `webhook-id`.' }) id!: string;
+  @ApiProperty({ enum: ['webhook_delivery'] }) object!: 'webhook_delivery';
+  @ApiProperty({ example: 'job.finished' }) type!: string;
+  @ApiProperty({ type: String, format: 'uuid', nullable: true, description: 'The job or image that it is about.' })
+  job_id!: string | null;
+  @ApiProperty({ type: String, format: 'uuid', nullable: true, description: 'null: the `callback_url` of the job.' })
+  endpoint_id!: string | null;
+  @ApiProperty({ example: 3 }) sequence!: number;
+  @ApiProperty({ example: 'https://hooks.example.com/tensorpix' }) url!: string;
+  @ApiProperty({ enum: [...DELIVERY_STATUSES] }) status!: DeliveryStatus;
+  @ApiProperty({ description: 'Scheduled attempts made; manual ones are in the log only.', example: 1 })
+  attempt_count!: number;
+  @ApiProperty({ type: String, nullable: true }) last_error!: string | null;
+  @ApiProperty({
+    type: String,
+    format: 'date-time',
+    nullable: true,
+    description: 'null: nothing is scheduled, an earlier webhook has to go first, or it is being sent.',
+  })
+  next_attempt_at!: string | null;
+  @ApiProperty({ format: 'date-time' }) created_at!: string;
+  @ApiProperty({ format: 'date-time' }) updated_at!: string;
+}
+
+class DurationsResource {
+  @ApiProperty({ type: Number, nullable: true, description: 'null: the address was at hand.' }) dns!: number | null;
+  @ApiProperty({ type: Number, nullable: true, description: 'null: the connection was there.' }) connect!:
+    number | null;
+  @ApiProperty({ type: Number, nullable: true }) tls!: number | null;
+  @ApiProperty({ type: Number, nullable: true }) first_byte!: number | null;
+  @ApiProperty() total!: number;
+}
+
+/** One attempt of a delivery. */
+export class AttemptResource {
+  @ApiProperty({ format: 'date-time', description: 'When it began.' }) timestamp!: string;
+  @ApiProperty({ description: 'Asked for by `retry`, `replay` or `test`.' }) manual!: boolean;
+  @ApiProperty() url!: string;
+  @ApiProperty({
+    type: 'object',
+    additionalProperties: { type: 'string' },
+    description: 'As sent; the values of your own headers are hidden.',
+  })
+  request_headers!: Record<string, string>;
+  @ApiProperty({ type: Number, nullable: true }) response_status!: number | null;
+  @ApiProperty({
+    type: String,
+    nullable: true,
+    enum: [
+      'dns',
+      'connect',
+      'tls',
+      'timeout',
+      'reset',
+      'http',
+      'redirect',
+      'forbidden_address',
+      'too_large',
+      'aborted',
+    ],
+  })
+  error_class!: string | null;
+  @ApiProperty({ type: String, nullable: true }) error!: string | null;
+  @ApiProperty({ description: 'Milliseconds.' }) duration_ms!: DurationsResource;
+  @ApiProperty({ type: String, nullable: true, description: 'The first 2 kB of the answer.' }) response_body!:
+    string | null;
+}
+
+export class DeliveryDetailResource extends DeliveryResource {
+  @ApiProperty({ description: 'The exact text that is signed and sent at every attempt.' }) body!: string;
+  @ApiProperty({ type: [AttemptResource], description: 'The newest 100, oldest first.' }) attempts!: AttemptResource[];
+}
+
+export class DeliveryPage {
+  @ApiProperty({ type: [DeliveryResource] }) data!: DeliveryResource[];
+  @ApiProperty({ type: String, nullable: true }) next_cursor!: string | null;
+}
+
+export class ReplayResource {
+  @ApiProperty({ enum: ['webhook_replay'] }) object!: 'webhook_replay';
+  @ApiProperty({ description: 'Deliveries that are sent again.', example: 42 }) replayed!: number;
+  @ApiProperty({ type: String, nullable: true, description: 'There is more: ask again with this cursor.' })
+  next_cursor!: string | null;
+}
+
+class CheckResource {
+  @ApiProperty({ example: 'body' }) name!: string;
+  @ApiProperty({ type: Boolean, nullable: true, description: 'null: it could not be judged.' }) ok!: boolean | null;
+  @ApiProperty() detail!: string;
+}
+
+export class DiagnosisResource {
+  @ApiProperty({ enum: ['webhook_diagnosis'] }) object!: 'webhook_diagnosis';
+  @ApiProperty({ description: 'A receiver that follows the standard would take it.' }) valid!: boolean;
+  @ApiProperty({ type: [CheckResource] }) checks!: CheckResource[];
+  @ApiProperty({
+    type: String,
+    nullable: true,
+    description: '`callback_url`, or the id of an endpoint: whose secret signed it.',
+  })
+  signed_by!: string | null;
+}

@@ -1,0 +1,115 @@
+import { Injectable } from '@nestjs/common';
+import { Problem } from '../../common/errors/problem.js';
+import { Cursors, type Page, type PagePosition } from '../../common/http/cursor.js';
+import { DeliveriesStore } from './deliveries.store.js';
+import { deliveryDetail, deliveryResource } from './delivery-resource.js';
+import { DeliveryWakeUp } from './delivery-wake-up.js';
+import { ManualRetriesStore, type ReplayRange } from './manual-retries.store.js';
+import { diagnose } from './signature-diagnosis.js';
+import type {
+  DeliveryDetailResource,
+  DeliveryResource,
+  DiagnosisResource,
+  ListDeliveriesQuery,
+  ReplayDto,
+  ReplayResource,
+  VerifyDto,
+} from './webhook-deliveries.dto.js';
+import { WebhookSecretsStore } from './webhook-secrets.store.js';
+
+const DEFAULT_PAGE = 20;
+const ATTEMPTS_SHOWN = 100;
+const REPLAYED_A_BATCH = 1_000;
+const REPLAYED_A_REQUEST = 10_000;
+const LONGEST_RANGE_MS = 90 * 86_400_000;
+const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i;
+
+/** Looking deliveries up, sending them again, and finding out why a signature does not verify (contract, section 7). */
+@Injectable()
+export class WebhookDeliveriesService {
+  constructor(
+    private readonly deliveries: DeliveriesStore,
+    private readonly retries: ManualRetriesStore,
+    private readonly secrets: WebhookSecretsStore,
+    private readonly wakeUp: DeliveryWakeUp,
+    private readonly cursors: Cursors,
+  ) {}
+
+  async list(tenantId: string, query: ListDeliveriesQuery): Promise<Page<DeliveryResource>> {
+    const { limit = DEFAULT_PAGE, cursor, job_id: jobId, endpoint_id: endpointId, status } = query;
+    const list = `webhook-deliveries/${tenantId}`;
+    const filter = { jobId, endpointId, status };
+    const rows = await this.deliveries.findPage(tenantId, filter, limit + 1, this.cursors.decode(list, cursor));
+    return this.cursors.page(list, rows, limit, deliveryResource);
+  }
+
+  async get(tenantId: string, id: string): Promise<DeliveryDetailResource> {
+    const delivery = await this.deliveries.find(tenantId, id);
+    if (!delivery) throw notFound();
+    return deliveryDetail(delivery, await this.deliveries.findAttempts(id, ATTEMPTS_SHOWN));
+  }
+
+  /** One attempt more, at once, outside the order; whatever the state of the delivery is, and as often as it is asked for. */
+  async retry(tenantId: string, id: string): Promise<DeliveryResource> {
+    const delivery = await this.deliveries.find(tenantId, id);
+    if (!delivery) throw notFound();
+    if (delivery.endpointGone) throw new Problem('invalid_state', 'Its endpoint was deleted.');
+    await this.retries.insert(tenantId, delivery);
+    this.wakeUp.ring();
+    return deliveryResource(delivery);
+  }
+
+  /** @throws Problem 400 on `since`, `until`, `cursor` */
+  async replay(tenantId: string, dto: ReplayDto): Promise<ReplayResource> {
+    const list = `webhook-replay/${tenantId}`;
+    const range = rangeOf(dto);
+    let after: PagePosition | null | undefined = this.cursors.decode(list, dto.cursor ?? undefined);
+    let replayed = 0;
+    do {
+      const batch = await this.retries.insertBatch(tenantId, range, after ?? undefined, REPLAYED_A_BATCH, replayed);
+      replayed += batch.count;
+      after = batch.last;
+      this.wakeUp.ring();
+    } while (after && replayed < REPLAYED_A_REQUEST);
+    const next = after ? this.cursors.seal(list, `${after.createdAt.getTime()}/${after.id}`) : null;
+    return { object: 'webhook_replay', replayed, next_cursor: next };
+  }
+
+  /** What a receiver got, held against what was sent and what signs. */
+  async verify(tenantId: string, { headers, body, secret }: VerifyDto): Promise<DiagnosisResource> {
+    const known = await this.secrets.findAll(tenantId);
+    const id = Object.entries(headers)
+      .find(([name]) => name.toLowerCase() === 'webhook-id')?.[1]
+      .trim();
+    const delivery = id && UUID.test(id) ? await this.deliveries.find(tenantId, id) : null;
+    const sent = delivery && { owner: ownerOf(delivery), body: delivery.body };
+    const owned = known.map((each) => ({ ...each, owner: ownerOf(each) }));
+    const pasted = { headers, body, ...(secret ? { secret } : {}) };
+    return { object: 'webhook_diagnosis', ...diagnose(pasted, owned, sent, new Date()) };
+  }
+}
+
+function rangeOf({ since, until, endpoint_id: endpointId, status }: ReplayDto): ReplayRange {
+  const range = {
+    since: new Date(since),
+    until: until ? new Date(until) : new Date(),
+    endpointId: endpointId ?? null,
+    status: status ?? null,
+  };
+  const lengthMs = range.until.getTime() - range.since.getTime();
+  if (lengthMs <= 0) {
+    const field = until ? 'until' : 'since';
+    throw Problem.invalid({ [field]: [until ? 'must be after since' : 'must be in the past'] });
+  }
+  if (lengthMs > LONGEST_RANGE_MS) throw Problem.invalid({ since: ['must not be more than 90 days before until'] });
+  return range;
+}
+
+/** As a diagnosis names it. */
+function ownerOf({ endpointId }: { endpointId: string | null }): string {
+  return endpointId ?? 'callback_url';
+}
+
+function notFound(): Problem {
+  return Problem.notFound('The webhook delivery');
+}

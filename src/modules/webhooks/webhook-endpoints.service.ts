@@ -1,0 +1,141 @@
+import { Inject, Injectable } from '@nestjs/common';
+import { v7 as uuidv7 } from 'uuid';
+import { CONFIG, type Config } from '../../common/config/config.js';
+import { Problem } from '../../common/errors/problem.js';
+import { Cursors, type Page } from '../../common/http/cursor.js';
+import { checkCallbackUrl } from '../../common/outbound/callback-url.js';
+import type { CurrentTenant } from '../tenants/auth.guard.js';
+import type { PageQuery } from '../tenants/tenants.dto.js';
+import { DeliveriesStore, type DeliveryRecord } from './deliveries.store.js';
+import { DeliveryQueuesStore } from './delivery-queues.store.js';
+import { DeliveryWakeUp } from './delivery-wake-up.js';
+import { EndpointHeaders } from './endpoint-headers.js';
+import { SigningSecrets } from './signing-secrets.js';
+import { endpointResource } from './webhook-endpoint-resource.js';
+import {
+  DEFAULT_OVERLAP_SECONDS,
+  type CreateEndpointDto,
+  type EndpointResource,
+  type EndpointWithSecretResource,
+  type UpdateEndpointDto,
+} from './webhook-endpoints.dto.js';
+import { WebhookEndpointsStore, type EndpointRecord } from './webhook-endpoints.store.js';
+import { WebhookSecretsStore } from './webhook-secrets.store.js';
+import { ENDPOINT_WEBHOOK_TYPES } from './webhook-types.js';
+
+const DEFAULT_PAGE = 20;
+/** Every event is written once for each of them. */
+const MOST_ENDPOINTS = 50;
+const RELEASED_AT_ONCE = 1_000;
+
+/** Standing endpoints (contract, section 7). */
+@Injectable()
+export class WebhookEndpointsService {
+  constructor(
+    @Inject(CONFIG) private readonly config: Config,
+    private readonly endpoints: WebhookEndpointsStore,
+    private readonly secrets: WebhookSecretsStore,
+    private readonly signing: SigningSecrets,
+    private readonly headers: EndpointHeaders,
+    private readonly deliveries: DeliveriesStore,
+    private readonly queues: DeliveryQueuesStore,
+    private readonly wakeUp: DeliveryWakeUp,
+    private readonly cursors: Cursors,
+  ) {}
+
+  /** @throws Problem 400 on `url`, 409 when the tenant has too many */
+  async create(tenant: CurrentTenant, dto: CreateEndpointDto): Promise<EndpointWithSecretResource> {
+    this.checkUrl(tenant, dto.url);
+    const id = uuidv7();
+    const endpoint = await this.endpoints.insert(
+      {
+        id,
+        tenantId: tenant.id,
+        url: dto.url,
+        description: dto.description ?? '',
+        events: dto.events ?? ENDPOINT_WEBHOOK_TYPES.filter((type) => type !== 'job.progress'),
+        headersCiphertext: this.headers.seal(tenant.id, id, dto.headers ?? {}),
+      },
+      MOST_ENDPOINTS,
+    );
+    if (!endpoint) throw new Problem('invalid_state', `A tenant has at most ${MOST_ENDPOINTS} webhook endpoints.`);
+    const [secret = ''] = await this.secrets.findSigning({ tenantId: tenant.id, endpointId: id });
+    return { ...this.resource(endpoint), secret };
+  }
+
+  async list(tenant: CurrentTenant, { limit = DEFAULT_PAGE, cursor }: PageQuery): Promise<Page<EndpointResource>> {
+    const list = `webhook-endpoints/${tenant.id}`;
+    const rows = await this.endpoints.findPage(tenant.id, limit + 1, this.cursors.decode(list, cursor));
+    return this.cursors.page(list, rows, limit, (row) => this.resource(row));
+  }
+
+  async get(tenant: CurrentTenant, id: string): Promise<EndpointResource> {
+    return this.resource(found(await this.endpoints.find(tenant.id, id)));
+  }
+
+  /** An endpoint that is enabled gets what was kept for it. */
+  async update(tenant: CurrentTenant, id: string, dto: UpdateEndpointDto): Promise<EndpointResource> {
+    const { url, events, description, headers, status } = dto;
+    if (url !== undefined) this.checkUrl(tenant, url);
+    const changed = await this.endpoints.update(tenant.id, id, {
+      ...(url !== undefined && { url }),
+      ...(events !== undefined && { events }),
+      ...(description !== undefined && { description }),
+      ...(headers !== undefined && { headersCiphertext: this.headers.seal(tenant.id, id, headers ?? {}) }),
+      ...(status !== undefined && { status }),
+    });
+    const endpoint = found(changed);
+    if (status === 'enabled') {
+      await this.queues.releaseHeldAnyTenant(RELEASED_AT_ONCE);
+      this.wakeUp.ring();
+    }
+    return this.resource(endpoint);
+  }
+
+  async delete(tenant: CurrentTenant, id: string): Promise<void> {
+    if (!(await this.endpoints.delete(tenant.id, id))) throw notFound();
+    this.signing.forget({ tenantId: tenant.id, endpointId: id });
+  }
+
+  async rotateSecret(
+    tenant: CurrentTenant,
+    id: string,
+    overlapSeconds: number | null | undefined,
+  ): Promise<EndpointWithSecretResource> {
+    const endpoint = found(await this.endpoints.find(tenant.id, id));
+    const owner = { tenantId: tenant.id, endpointId: id };
+    const secret = await this.secrets.rotate(owner, overlapSeconds ?? DEFAULT_OVERLAP_SECONDS);
+    this.signing.forget(owner);
+    return { ...this.resource(endpoint), secret };
+  }
+
+  /** Sends `webhook.test`, once, whatever the endpoint's state is. */
+  async test(tenant: CurrentTenant, id: string): Promise<DeliveryRecord> {
+    const endpoint = found(await this.endpoints.find(tenant.id, id));
+    const timestamp = new Date().toISOString();
+    const body = JSON.stringify({ type: 'webhook.test', timestamp, data: endpointResource(endpoint) });
+    const delivery = await this.deliveries.insertTest(endpoint, body);
+    this.wakeUp.ring();
+    return delivery;
+  }
+
+  private checkUrl(tenant: CurrentTenant, url: string): void {
+    const { callbackAllowHttp: allowHttp, callbackAllowedCidrs: allowedCidrs } = this.config;
+    const verdict = checkCallbackUrl(url, { allowHttp, allowedCidrs, allowedHosts: tenant.callbackAllowedHosts });
+    if (!verdict.ok) throw Problem.invalid({ url: [verdict.reason] });
+  }
+
+  private resource(endpoint: EndpointRecord): EndpointResource {
+    const { id, tenantId, headersCiphertext } = endpoint;
+    return { ...endpointResource(endpoint), headers: this.headers.read(tenantId, id, headersCiphertext) };
+  }
+}
+
+function found(endpoint: EndpointRecord | null): EndpointRecord {
+  if (!endpoint) throw notFound();
+  return endpoint;
+}
+
+function notFound(): Problem {
+  return Problem.notFound('The webhook endpoint');
+}

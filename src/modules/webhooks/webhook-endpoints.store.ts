@@ -1,0 +1,161 @@
+import { Injectable } from '@nestjs/common';
+import { v7 as uuidv7 } from 'uuid';
+import { DUE_NOW } from '../../common/prisma/due-now.sql.js';
+import { PrismaService } from '../../common/prisma/prisma.service.js';
+import type { PagePosition } from '../../common/http/cursor.js';
+import { ENDPOINT_DISABLED_TYPE } from './webhook-types.js';
+
+export const ENDPOINT_STATUSES = ['enabled', 'paused', 'disabled'] as const;
+export type EndpointStatus = (typeof ENDPOINT_STATUSES)[number];
+/** `gone`: it answered 410. `failing`: nothing got through for five days. */
+export type EndpointDisabledReason = 'gone' | 'failing';
+
+export interface EndpointRecord {
+  id: string;
+  tenantId: string;
+  url: string;
+  description: string;
+  events: string[];
+  headersCiphertext: string | null;
+  status: EndpointStatus;
+  statusReason: EndpointDisabledReason | null;
+  failingSince: Date | null;
+  createdAt: Date;
+  updatedAt: Date;
+}
+
+export type EndpointChanges = Partial<
+  Pick<EndpointRecord, 'url' | 'description' | 'events' | 'headersCiphertext' | 'status'>
+>;
+
+const SHOWN = {
+  id: true,
+  tenantId: true,
+  url: true,
+  description: true,
+  events: true,
+  headersCiphertext: true,
+  status: true,
+  statusReason: true,
+  failingSince: true,
+  createdAt: true,
+  updatedAt: true,
+} as const;
+
+@Injectable()
+export class WebhookEndpointsStore {
+  constructor(private readonly prisma: PrismaService) {}
+
+  /** @returns null when the tenant has as many as it may */
+  async insert(
+    endpoint: Pick<EndpointRecord, 'id' | 'tenantId' | 'url' | 'description' | 'events' | 'headersCiphertext'>,
+    most: number,
+  ): Promise<EndpointRecord | null> {
+    const { id, tenantId, url } = endpoint;
+    return this.prisma.$transaction(async (tx) => {
+      // One at a time, or two could both be the last one.
+      await tx.$queryRaw`select id from tenants where id = ${tenantId}::uuid for no key update`;
+      if ((await tx.webhookEndpoint.count({ where: { tenantId, deletedAt: null } })) >= most) return null;
+      const data = { ...endpoint, id, origin: new URL(url).origin };
+      return toRecord(await tx.webhookEndpoint.create({ data, select: SHOWN }));
+    });
+  }
+
+  async find(tenantId: string, id: string): Promise<EndpointRecord | null> {
+    const row = await this.prisma.webhookEndpoint.findFirst({
+      where: { tenantId, id, deletedAt: null },
+      select: SHOWN,
+    });
+    return row && toRecord(row);
+  }
+
+  /** Newest first. */
+  async findPage(tenantId: string, limit: number, after: PagePosition | undefined): Promise<EndpointRecord[]> {
+    const rows = await this.prisma.webhookEndpoint.findMany({
+      where: {
+        tenantId,
+        deletedAt: null,
+        ...(after && {
+          OR: [{ createdAt: { lt: after.createdAt } }, { createdAt: after.createdAt, id: { lt: after.id } }],
+        }),
+      },
+      orderBy: [{ createdAt: 'desc' }, { id: 'desc' }],
+      take: limit,
+      select: SHOWN,
+    });
+    return rows.map(toRecord);
+  }
+
+  /** One that is enabled anew has failed nothing yet. Null when the tenant has no such endpoint. */
+  async update(tenantId: string, id: string, changes: EndpointChanges): Promise<EndpointRecord | null> {
+    const { url, status } = changes;
+    const data = {
+      ...changes,
+      ...(url !== undefined && { origin: new URL(url).origin }),
+      ...(status !== undefined && { statusReason: null, ...(status === 'enabled' && { failingSince: null }) }),
+    };
+    return this.prisma.$transaction(async (tx) => {
+      const { count } = await tx.webhookEndpoint.updateMany({ where: { tenantId, id, deletedAt: null }, data });
+      if (count === 0) return null;
+      await tx.$executeRaw`update webhook_endpoints set updated_at = now() where tenant_id = ${tenantId}::uuid and id = ${id}::uuid`;
+      return toRecord(await tx.webhookEndpoint.findFirstOrThrow({ where: { tenantId, id }, select: SHOWN }));
+    });
+  }
+
+  /** What is still to be delivered to it is given up, visibly. False when the tenant has no such endpoint. */
+  async delete(tenantId: string, id: string): Promise<boolean> {
+    return this.prisma.$transaction(async (tx) => {
+      const count = await tx.$executeRaw`
+        update webhook_endpoints set deleted_at = now(), updated_at = now(), headers_ciphertext = null
+         where tenant_id = ${tenantId}::uuid and id = ${id}::uuid and deleted_at is null`;
+      await tx.webhookSecret.deleteMany({ where: { tenantId, endpointId: id } });
+      return count > 0;
+    });
+  }
+
+  /**
+   * Disables an endpoint that is enabled, and writes the webhook about it to the tenant's other endpoints that want it.
+   *
+   * @param write the body of that webhook
+   * @returns false when it was not enabled any more
+   */
+  async disable(
+    tenantId: string,
+    id: string,
+    reason: EndpointDisabledReason,
+    write: (endpoint: EndpointRecord) => string,
+  ): Promise<boolean> {
+    return this.prisma.$transaction(async (tx) => {
+      const count = await tx.$executeRaw`
+        update webhook_endpoints set status = 'disabled', status_reason = ${reason}, updated_at = now()
+         where tenant_id = ${tenantId}::uuid and id = ${id}::uuid and status = 'enabled' and deleted_at is null`;
+      if (count === 0) return false;
+      const endpoint = toRecord(await tx.webhookEndpoint.findFirstOrThrow({ where: { tenantId, id }, select: SHOWN }));
+      const listeners = await tx.webhookEndpoint.findMany({
+        where: { tenantId, deletedAt: null, id: { not: id }, events: { has: ENDPOINT_DISABLED_TYPE } },
+        select: { id: true, url: true, origin: true, status: true },
+      });
+      const body = write(endpoint);
+      for (const { id: endpointId, url, origin, status } of listeners) {
+        const deliveryId = uuidv7();
+        const delivery = { id: deliveryId, tenantId, endpointId, queueId: deliveryId, sequence: 1, url, body };
+        await tx.webhookDelivery.create({ data: { ...delivery, eventType: ENDPOINT_DISABLED_TYPE } });
+        await tx.$executeRaw`
+          insert into webhook_queues (id, tenant_id, endpoint_id, origin, due_at)
+          values (${deliveryId}::uuid, ${tenantId}::uuid, ${endpointId}::uuid, ${origin},
+                  case when ${status} = 'enabled' then ${DUE_NOW} end)`;
+      }
+      return true;
+    });
+  }
+}
+
+function toRecord(
+  row: Omit<EndpointRecord, 'status' | 'statusReason'> & { status: string; statusReason: string | null },
+): EndpointRecord {
+  return {
+    ...row,
+    status: row.status as EndpointStatus,
+    statusReason: row.statusReason as EndpointDisabledReason | null,
+  };
+}

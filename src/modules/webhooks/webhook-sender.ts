@@ -1,0 +1,35 @@
+import { Injectable } from '@nestjs/common';
+import { OutboundClient, type OutboundOutcome } from '../../common/outbound/outbound-client.js';
+import { attemptRecord, type AttemptRecord } from './attempt-record.js';
+import type { ClaimedDelivery } from './delivery-queues.store.js';
+import { EndpointHeaders } from './endpoint-headers.js';
+import { webhookHeaders } from './signature.js';
+import { SigningSecrets } from './signing-secrets.js';
+
+/** An attempt that was made. */
+export interface Sent {
+  outcome: OutboundOutcome;
+  attempt: AttemptRecord;
+}
+
+/** Signs a webhook and makes one attempt. */
+@Injectable()
+export class WebhookSender {
+  constructor(
+    private readonly secrets: SigningSecrets,
+    private readonly headers: EndpointHeaders,
+    private readonly outbound: OutboundClient,
+  ) {}
+
+  /** Null when there is no secret to sign with: the tenant or the endpoint was deleted. */
+  async send(delivery: ClaimedDelivery): Promise<Sent | null> {
+    const { id, tenantId, endpointId, url, body, headersCiphertext, callbackAllowedHosts: allowedHosts } = delivery;
+    const secrets = await this.secrets.find({ tenantId, endpointId });
+    if (secrets.length === 0) return null;
+    const own = endpointId === null ? {} : this.headers.read(tenantId, endpointId, headersCiphertext);
+    const startedAt = new Date();
+    const headers = { ...own, ...webhookHeaders(id, Math.floor(startedAt.getTime() / 1000), body, secrets) };
+    const outcome = await this.outbound.post({ url, headers, body, allowedHosts });
+    return { outcome, attempt: attemptRecord(startedAt, url, headers, new Set(Object.keys(own)), outcome) };
+  }
+}
