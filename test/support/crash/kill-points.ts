@@ -27,7 +27,7 @@ export type KillPoint = `${Phase} ${Step}`;
 /** First match wins: a statement that does several of these things is named by what a job loses or gains. */
 const STATEMENTS: readonly (readonly [Step, RegExp])[] = [
   ['intent', /insert into jobs\b/i],
-  ['outcome', /update jobs\b.*jsonb_to_recordset|jsonb_to_recordset.*update jobs\b/is],
+  ['outcome', /update jobs\b.*jsonb?_to_recordset|jsonb?_to_recordset.*update jobs\b/is],
   ['claim', /update jobs\b.*skip locked|skip locked.*update jobs\b/is],
   ['look claim', /update tensorpix_accounts\b.*skip locked|skip locked.*update tensorpix_accounts\b/is],
   ['look result', /update tensorpix_accounts\b/i],

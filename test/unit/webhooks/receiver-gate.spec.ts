@@ -1,0 +1,115 @@
+import { describe, expect, it } from '@jest/globals';
+import { PLACES, ReceiverGate, type Pool, type Visit } from '../../../src/modules/webhooks/receiver-gate.js';
+
+class Clock {
+  ms = 0;
+  readonly now = (): number => this.ms;
+}
+
+function stage(): {
+  gate: ReceiverGate;
+  clock: Clock;
+  answer: (origin: string, tookMs: number, times?: number) => void;
+} {
+  const clock = new Clock();
+  const gate = new ReceiverGate(clock.now);
+  const answer = (origin: string, tookMs: number, times = 1): void => {
+    for (let i = 0; i < times; i += 1) {
+      const visit = gate.enter(origin);
+      clock.ms += tookMs;
+      gate.leave(visit, true);
+    }
+  };
+  return { gate, clock, answer };
+}
+
+function poolOf(gate: ReceiverGate, origin: string): Pool {
+  return gate.places().origins.find((each) => each.origin === origin)?.pool ?? 'new';
+}
+
+function freeOf(gate: ReceiverGate, origin: string): number | undefined {
+  return gate.places().origins.find((each) => each.origin === origin)?.free;
+}
+
+describe('ReceiverGate', () => {
+  it('should give few places to a receiver that nothing is known of', () => {
+    const { gate } = stage();
+    expect(gate.places()).toMatchObject({ origins: [], newFree: PLACES.new.anOrigin });
+    gate.enter('a');
+    expect(freeOf(gate, 'a')).toBe(PLACES.new.anOrigin - 1);
+    expect(gate.places().pools).toEqual({
+      proven: PLACES.proven.all,
+      new: PLACES.new.all - 1,
+      penalised: PLACES.penalised.all,
+    });
+  });
+
+  it('should give many to one that answers quickly, errors included', () => {
+    const { gate, answer } = stage();
+    answer('a', 50);
+    expect(poolOf(gate, 'a')).toBe('proven');
+    expect(freeOf(gate, 'a')).toBe(PLACES.proven.anOrigin);
+  });
+
+  it('should give next to none to one that is slow, until it is quick again', () => {
+    const { gate, answer } = stage();
+    answer('a', 15_000);
+    expect(poolOf(gate, 'a')).toBe('penalised');
+    expect(freeOf(gate, 'a')).toBe(PLACES.penalised.anOrigin);
+    answer('a', 10, 20);
+    expect(poolOf(gate, 'a')).toBe('proven');
+  });
+
+  it('should bear one slow answer among many quick ones', () => {
+    const { gate, answer } = stage();
+    answer('a', 50, 10);
+    answer('a', 2_000);
+    expect(poolOf(gate, 'a')).toBe('proven');
+  });
+
+  it('should free the places of those who let us wait before their attempts are over', () => {
+    const { gate, clock } = stage();
+    const visits = Array.from({ length: PLACES.new.all }, (_, i) => gate.enter(`dead-${i}`));
+    expect(gate.places().pools.new).toBe(0);
+    clock.ms += 1_000;
+    expect(gate.places().pools).toMatchObject({ new: PLACES.new.all, proven: PLACES.proven.all, penalised: 0 });
+    expect(poolOf(gate, 'dead-0')).toBe('penalised');
+    clock.ms += 14_000;
+    for (const visit of visits) gate.leave(visit, true);
+    expect(gate.places().pools.penalised).toBe(PLACES.penalised.all);
+  });
+
+  it('should learn nothing from a claim that was put back', () => {
+    const { gate, clock } = stage();
+    const visit = gate.enter('a');
+    clock.ms += 900;
+    gate.leave(visit, false);
+    expect(poolOf(gate, 'a')).toBe('new');
+    expect(gate.inFlight).toBe(0);
+  });
+
+  it('should forget whoever was not called for long, and keep a bounded number of receivers', () => {
+    const { gate, clock, answer } = stage();
+    answer('a', 15_000);
+    clock.ms += 600_001;
+    expect(gate.places().origins).toEqual([]);
+    for (let i = 0; i < 1_500; i += 1) answer(`many-${i}`, 1);
+    expect(gate.places().origins).toHaveLength(1_000);
+  });
+
+  it('should never lose count of the places', () => {
+    const { gate, clock } = stage();
+    const open: Visit[] = [];
+    for (let step = 0; step < 5_000; step += 1) {
+      const random = (step * 7_919) % 101;
+      if (random < 60) open.push(gate.enter(`origin-${random % 7}`));
+      else if (open.length > 0) gate.leave(open.splice(random % open.length, 1)[0] as Visit, random % 2 === 0);
+      clock.ms += random * 10;
+      if (random % 5 === 0) gate.places();
+    }
+    for (const visit of open) gate.leave(visit, true);
+    const { pools, origins } = gate.places();
+    expect(pools).toEqual({ proven: PLACES.proven.all, new: PLACES.new.all, penalised: PLACES.penalised.all });
+    for (const { pool, free } of origins) expect(free).toBe(PLACES[pool].anOrigin);
+  });
+});
