@@ -1,51 +1,66 @@
 /**
  * `npm run bench [-- <name> [options]]`: see docs/benchmarks.md.
  */
-import { parseArgs } from 'node:util';
 import { runIngress } from './ingress/ingress.js';
+import { helpFor, readFlags, UsageError, type Benchmark } from './support/command-line.js';
+import { CONTESTANT_NAMES } from './webhooks/contestants.js';
+import { runWebhooks } from './webhooks/webhooks.js';
 
-const HELP = `npm run bench [-- ingress [options]]
+const PROFILE = { placeholder: '<dir>', help: 'each process writes a CPU profile there' };
 
-  ingress              creates a second and latency of POST /v1/jobs (the default)
-
-  --seconds <n>        of each measurement, default 8
-  --connections <n>    requests under way at once, default 50
-  --rounds <n>         default 3
-  --cpu-prof <dir>     each server writes a CPU profile there
-  --help
-`;
-
-const { values, positionals } = parseArgs({
-  allowPositionals: true,
-  options: {
-    seconds: { type: 'string', default: '8' },
-    connections: { type: 'string', default: '50' },
-    rounds: { type: 'string', default: '3' },
-    'cpu-prof': { type: 'string' },
-    help: { type: 'boolean', default: false },
+const INGRESS: Benchmark = {
+  summary: 'creates a second and latency of POST /v1/jobs (the default)',
+  flags: {
+    seconds: { placeholder: '<n>', help: 'of each measurement', fallback: '8' },
+    connections: { placeholder: '<n>', help: 'requests under way at once', fallback: '50' },
+    rounds: { placeholder: '<n>', help: 'of which the medians are shown', fallback: '3' },
+    'cpu-prof': PROFILE,
   },
-});
+  run: (flags) =>
+    runIngress({
+      seconds: flags.count('seconds'),
+      connections: flags.count('connections'),
+      rounds: flags.count('rounds'),
+      profileDir: flags.text('cpu-prof'),
+    }),
+};
 
-/** @throws RangeError */
-function readNumber(flag: 'seconds' | 'connections' | 'rounds'): number {
-  const number = Number(values[flag]);
-  if (!Number.isInteger(number) || number < 1) throw new RangeError(`--${flag} must be a whole number of at least 1`);
-  return number;
-}
+const WEBHOOKS: Benchmark = {
+  summary: 'deliveries a second and latency of webhooks, beside three job queues',
+  flags: {
+    deliveries: { placeholder: '<n>', help: 'of each measurement', fallback: '10000' },
+    rounds: { placeholder: '<n>', help: 'of which the medians are shown', fallback: '3' },
+    contestants: { placeholder: '<a,b>', help: CONTESTANT_NAMES.join(', '), fallback: CONTESTANT_NAMES.join(',') },
+    'cpu-prof': PROFILE,
+  },
+  run: (flags) =>
+    runWebhooks({
+      deliveries: flags.count('deliveries'),
+      rounds: flags.count('rounds'),
+      contestants: flags.list('contestants', CONTESTANT_NAMES),
+      profileDir: flags.text('cpu-prof'),
+    }),
+};
 
-async function main(): Promise<boolean> {
-  const [name = 'ingress', ...rest] = positionals;
-  if (values.help || name !== 'ingress' || rest.length > 0) {
-    console.log(HELP);
-    return values.help;
-  }
-  return runIngress({
-    seconds: readNumber('seconds'),
-    connections: readNumber('connections'),
-    rounds: readNumber('rounds'),
-    profileDir: values['cpu-prof'],
-  });
+const BENCHMARKS: Record<string, Benchmark> = { ingress: INGRESS, webhooks: WEBHOOKS };
+
+async function main([first, ...rest]: string[]): Promise<boolean> {
+  const named = first !== undefined && !first.startsWith('-');
+  const name = named ? first : 'ingress';
+  const args = named || first === undefined ? rest : [first, ...rest];
+  const benchmark = BENCHMARKS[name];
+  if (!benchmark) throw new UsageError(`there is no benchmark "${name}"`);
+  const flags = readFlags(benchmark, args);
+  if (flags !== 'help') return benchmark.run(flags);
+  console.log(helpFor(BENCHMARKS));
+  return true;
 }
 
 for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(1));
-process.exitCode = (await main()) ? 0 : 1;
+try {
+  process.exitCode = (await main(process.argv.slice(2))) ? 0 : 1;
+} catch (error) {
+  if (!(error instanceof UsageError)) throw error;
+  console.error(`${error.message}\n\n${helpFor(BENCHMARKS)}`);
+  process.exitCode = 1;
+}

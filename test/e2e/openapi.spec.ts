@@ -103,6 +103,15 @@ describe('the OpenAPI document', () => {
         '/v1/tenants/{id}/api-keys/{id}',
         '/v1/webhook-secret',
         '/v1/webhook-secret/rotate',
+        '/v1/webhook-endpoints',
+        '/v1/webhook-endpoints/{id}',
+        '/v1/webhook-endpoints/{id}/rotate-secret',
+        '/v1/webhook-endpoints/{id}/test',
+        '/v1/webhook-deliveries',
+        '/v1/webhook-deliveries/{id}',
+        '/v1/webhook-deliveries/{id}/retry',
+        '/v1/webhook-deliveries/replay',
+        '/v1/webhook-deliveries/verify',
         '/health/live',
         '/health/ready',
         '/metrics',
@@ -146,6 +155,7 @@ describe('the OpenAPI document', () => {
 
   it('should describe every webhook with its headers and a schema', () => {
     expect(Object.keys(document.webhooks).sort()).toEqual([
+      'endpoint.disabled',
       'image.failed',
       'image.finished',
       'job.canceled',
@@ -154,6 +164,7 @@ describe('the OpenAPI document', () => {
       'job.processing',
       'job.progress',
       'job.queued',
+      'webhook.test',
     ]);
     for (const { post } of Object.values(document.webhooks)) {
       expect(post.requestBody?.content['application/json']?.schema).toBeDefined();
@@ -192,6 +203,36 @@ describe('what the gateway really answers and sends', () => {
       expect([path, status]).toEqual([path, 200]);
       expect([path, validatorOf(schemaOf(path, 'get', '200')).validate(json)]).toEqual([path, []]);
     }
+  });
+
+  it('should fit the document in all that is about webhooks', async () => {
+    const fits = async (method: string, path: string, id: string, status: number, body?: object): Promise<unknown> => {
+      const answer = await call(method, path.replace('{id}', id), body);
+      expect([path, answer.status]).toEqual([path, status]);
+      const schema = schemaOf(path, method.toLowerCase(), String(status));
+      expect([path, validatorOf(schema).validate(answer.json)]).toEqual([path, []]);
+      return answer.json;
+    };
+    const fields = { url: receiver.url, headers: { 'x-environment': 'test' } };
+    const endpoint = (await fits('POST', '/v1/webhook-endpoints', '', 201, fields)) as { id: string };
+    await fits('GET', '/v1/webhook-endpoints', '', 200);
+    await fits('PATCH', '/v1/webhook-endpoints/{id}', endpoint.id, 200, { description: 'changed' });
+    await fits('POST', '/v1/webhook-endpoints/{id}/rotate-secret', endpoint.id, 200, {});
+    const test = (await fits('POST', '/v1/webhook-endpoints/{id}/test', endpoint.id, 202)) as { id: string };
+    await eventually(
+      () => call('GET', `/v1/webhook-deliveries/${test.id}`),
+      ({ json }) => (json as { status: string }).status === 'delivered',
+    );
+    await fits('GET', '/v1/webhook-deliveries', '', 200);
+    await fits('GET', '/v1/webhook-deliveries/{id}', test.id, 200);
+    await fits('POST', '/v1/webhook-deliveries/{id}/retry', test.id, 202);
+    await fits('POST', '/v1/webhook-deliveries/replay', '', 202, {
+      since: new Date(Date.now() - 60_000).toISOString(),
+    });
+    await fits('POST', '/v1/webhook-deliveries/verify', '', 200, { headers: {}, body: '{}' });
+    const schema = document.webhooks['webhook.test']?.post.requestBody?.content['application/json']?.schema;
+    const sent = receiver.received.find(({ json }) => json.type === 'webhook.test');
+    expect(validatorOf(schema as object).validate(sent?.json)).toEqual([]);
   });
 
   it('should fit the document when it refuses', async () => {

@@ -60,13 +60,14 @@ describe('a change of a job', () => {
     });
   });
 
-  it('should tell the callback of the types that it subscribed to, and of no other', () => {
+  it('should tell the callback of the types that it subscribed to, and leave the others to standing endpoints', () => {
     const job = jobRecord({ callbackEvents: ['job.processing'] });
     const { webhooks } = changeJob(job, { status: 'processing' }, at(5), { steps: [{ name: 'progress' }] });
     expect(webhooks.map(({ type, sequence, url, ends }) => ({ type, sequence, url, ends }))).toEqual([
+      { type: 'job.progress', sequence: 3, url: null, ends: false },
       { type: 'job.processing', sequence: 4, url: 'https://hooks.example.com/x', ends: false },
     ]);
-    expect(changeJob(job, { status: 'finished' }, at(5)).webhooks).toEqual([]);
+    expect(changeJob(job, { status: 'finished' }, at(5)).webhooks).toMatchObject([{ url: null, ends: true }]);
   });
 
   it('should not tell a callback of internal steps, even if it asked for them', () => {
@@ -74,8 +75,10 @@ describe('a change of a job', () => {
     expect(changeJob(job, {}, at(5), { steps: [{ name: 'parked' }] }).webhooks).toEqual([]);
   });
 
-  it('should tell nobody when the job has no callback, or when the caller gets the fact itself', () => {
-    expect(changeJob(jobRecord({ callbackUrl: null }), { status: 'failed' }, at(5)).webhooks).toEqual([]);
+  it('should tell nobody when the caller gets the fact itself, and no callback when the job has none', () => {
+    expect(changeJob(jobRecord({ callbackUrl: null }), { status: 'failed' }, at(5)).webhooks).toMatchObject([
+      { type: 'job.failed', url: null },
+    ]);
     const { webhooks, events } = changeJob(jobRecord(), { status: 'failed' }, at(5), { notify: false });
     expect(webhooks).toEqual([]);
     expect(events).toHaveLength(1);
