@@ -62,9 +62,9 @@ export async function startServer(program: ServerProgram, options: SpawnOptions)
   return { name: program.name, url, pid: child.pid!, stop: () => stop(child) };
 }
 
+/** A folder of its own for each server: every thread writes a file, and the loader of TypeScript is one, too. */
 function profileArgs(name: string, directory: string): string[] {
-  const file = path.join(path.resolve(directory), `${name}-${process.pid}.cpuprofile`);
-  return ['--cpu-prof', `--cpu-prof-dir=${path.dirname(file)}`, `--cpu-prof-name=${path.basename(file)}`];
+  return ['--cpu-prof', `--cpu-prof-dir=${path.join(path.resolve(directory), name)}`];
 }
 
 async function stop(child: ChildProcess): Promise<void> {

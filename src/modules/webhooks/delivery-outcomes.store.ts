@@ -120,10 +120,10 @@ export class DeliveryOutcomesStore {
           join decided i on i.delivery_id = a.delivery_id and i.manual = a.manual
       )
       select i.queue_id as "queueId", i.lease as "leaseToken",
-             i.status <> 'delivered' and exists (
-               select 1 from webhook_endpoints e
-                where e.id = i.endpoint_id and e.status = 'enabled' and e.failing_since < now() - ${ENDPOINT_PATIENCE}
-               ) as "endpointFailed"
+             -- Compared, not searched with "exists": that was planned as a read of all endpoints.
+             i.status <> 'delivered' and coalesce((
+               select e.failing_since < now() - ${ENDPOINT_PATIENCE}
+                 from webhook_endpoints e where e.id = i.endpoint_id and e.status = 'enabled'), false) as "endpointFailed"
         from decided i
         join held h on h.id = i.queue_id`;
     const byQueue = new Map(rows.map((row) => [row.queueId, row]));

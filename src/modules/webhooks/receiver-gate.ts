@@ -27,9 +27,14 @@ interface Receiver {
   usedAtMs: number;
 }
 
-/** Attempts at once in this process: in all, and to one origin. */
+/** Connections to one origin at once. */
+export const CONNECTIONS_AN_ORIGIN = 64;
+/**
+ * Attempts at once in this process: in all, and to one origin. To quick receivers twice as many as there are connections: the
+ * next ones are at hand while the last ones are being sent, and wait for a moment at most.
+ */
 export const PLACES: Readonly<Record<Pool, { all: number; anOrigin: number }>> = {
-  proven: { all: 256, anOrigin: 64 },
+  proven: { all: 512, anOrigin: 2 * CONNECTIONS_AN_ORIGIN },
   new: { all: 64, anOrigin: 4 },
   penalised: { all: 32, anOrigin: 2 },
 };

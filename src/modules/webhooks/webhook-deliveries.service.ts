@@ -4,8 +4,8 @@ import { Cursors, type Page, type PagePosition } from '../../common/http/cursor.
 import { DeliveriesStore } from './deliveries.store.js';
 import { deliveryDetail, deliveryResource } from './delivery-resource.js';
 import { DeliveryWakeUp } from './delivery-wake-up.js';
+import { diagnose } from './diagnosis/signature-diagnosis.js';
 import { ManualRetriesStore, type ReplayRange } from './manual-retries.store.js';
-import { diagnose } from './signature-diagnosis.js';
 import type {
   DeliveryDetailResource,
   DeliveryResource,

@@ -1,4 +1,4 @@
-import { Injectable } from '@nestjs/common';
+import { Injectable, type OnModuleDestroy } from '@nestjs/common';
 import { OutboundClient, type OutboundOutcome } from '../../common/outbound/outbound-client.js';
 import { attemptRecord, type AttemptRecord } from './attempt-record.js';
 import type { ClaimedDelivery } from './delivery-queues.store.js';
@@ -14,12 +14,16 @@ export interface Sent {
 
 /** Signs a webhook and makes one attempt. */
 @Injectable()
-export class WebhookSender {
+export class WebhookSender implements OnModuleDestroy {
   constructor(
     private readonly secrets: SigningSecrets,
     private readonly headers: EndpointHeaders,
     private readonly outbound: OutboundClient,
   ) {}
+
+  async onModuleDestroy(): Promise<void> {
+    await this.outbound.close();
+  }
 
   /** Null when there is no secret to sign with: the tenant or the endpoint was deleted. */
   async send(delivery: ClaimedDelivery): Promise<Sent | null> {

@@ -8,7 +8,7 @@ import { DeliveryWakeUp } from './delivery-wake-up.js';
 import { EndpointHeaders } from './endpoint-headers.js';
 import { EndpointShutdown } from './endpoint-shutdown.js';
 import { ManualRetriesStore } from './manual-retries.store.js';
-import { PLACES } from './receiver-gate.js';
+import { CONNECTIONS_AN_ORIGIN } from './receiver-gate.js';
 import { SigningSecrets } from './signing-secrets.js';
 import { WebhookDeliveriesController } from './webhook-deliveries.controller.js';
 import { WebhookDeliveriesService } from './webhook-deliveries.service.js';
@@ -50,7 +50,7 @@ function outboundClient(config: Config): OutboundClient {
   return new OutboundClient({
     policy: { allowHttp, allowedCidrs },
     timeoutMs,
-    connectionsPerOrigin: PLACES.proven.anOrigin,
+    connectionsPerOrigin: CONNECTIONS_AN_ORIGIN,
     userAgent: 'tensorpix-gateway',
   });
 }

@@ -2,14 +2,14 @@ import { afterEach, describe, expect, it, jest } from '@jest/globals';
 import fc from 'fast-check';
 import { createHmac } from 'node:crypto';
 import { Webhook } from 'standardwebhooks';
+import type { DiagnosisCheck } from '../../../src/modules/webhooks/diagnosis/diagnosis-check.js';
 import {
   diagnose,
   type Diagnosis,
-  type DiagnosisCheck,
-  type KnownSecret,
   type PastedWebhook,
   type SentWebhook,
-} from '../../../src/modules/webhooks/signature-diagnosis.js';
+} from '../../../src/modules/webhooks/diagnosis/signature-diagnosis.js';
+import type { KnownSecret } from '../../../src/modules/webhooks/diagnosis/signing-material.js';
 import { newWebhookSecret, webhookHeaders } from '../../../src/modules/webhooks/signature.js';
 
 const NOW = new Date('2026-11-20T09:00:00.500Z');

@@ -1,0 +1,161 @@
+import { beforeAll, describe, expect, it } from '@jest/globals';
+import { Lease } from '../../../src/common/loops/lease.js';
+import type { PrismaService } from '../../../src/common/prisma/prisma.service.js';
+import { Prisma } from '../../../src/generated/prisma/client.js';
+import { DeliveryQueuesStore } from '../../../src/modules/webhooks/delivery-queues.store.js';
+import { DeliveryOutcomesStore } from '../../../src/modules/webhooks/delivery-outcomes.store.js';
+import type { ClaimedDelivery } from '../../../src/modules/webhooks/delivery-queues.store.js';
+import { ReceiverGate } from '../../../src/modules/webhooks/receiver-gate.js';
+import { useStage } from '../../support/stage.js';
+
+/** Nothing runs but what the tests explain. */
+const stage = useStage({ env: { GATEWAY_ROLE: 'api' } });
+
+const HISTORY = 100_000;
+/** Queues of a receiver that takes nothing now. */
+const WAITING = 20_000;
+const DUE = 20;
+/** Buffers that a statement on twenty webhooks may touch: an absolute bound, however much else there is. */
+const MOST_BUFFERS = 2_000;
+
+let tenantId: string;
+
+/** The statement that a store would run. */
+async function statementOf(run: (prisma: PrismaService) => Promise<unknown>): Promise<Prisma.Sql> {
+  let statement: Prisma.Sql | null = null;
+  const $queryRaw = (text: TemplateStringsArray, ...values: unknown[]): Promise<unknown[]> => {
+    statement ??= Prisma.sql(text, ...values);
+    return Promise.resolve([]);
+  };
+  await run({ $queryRaw } as unknown as PrismaService);
+  if (!statement) throw new Error('no statement was run');
+  return statement;
+}
+
+interface PlanNode {
+  'Node Type': string;
+  'Relation Name'?: string;
+  'Shared Hit Blocks': number;
+  'Shared Read Blocks': number;
+  Plans?: PlanNode[];
+}
+
+/** Runs it as the gateway's sessions do, and takes it back. */
+async function explain(statement: Prisma.Sql): Promise<PlanNode> {
+  const session = await stage.pool.connect();
+  try {
+    for (const name of ['enable_seqscan', 'enable_hashjoin', 'enable_mergejoin', 'jit'])
+      await session.query(`set ${name} = off`);
+    await session.query('set plan_cache_mode = force_generic_plan');
+    await session.query('begin');
+    const text = `explain (analyze, buffers, format json) ${statement.text}`;
+    const { rows } = await session.query<{ 'QUERY PLAN': { Plan: PlanNode }[] }>(text, statement.values);
+    const plan = rows[0]?.['QUERY PLAN'][0]?.Plan;
+    if (!plan) throw new Error('no plan');
+    return plan;
+  } finally {
+    session.release(true);
+  }
+}
+
+function scansOf(plan: PlanNode): string[] {
+  const own = plan['Node Type'] === 'Seq Scan' ? [plan['Relation Name'] ?? ''] : [];
+  return [...own, ...(plan.Plans ?? []).flatMap(scansOf)];
+}
+
+function buffersOf(plan: PlanNode): number {
+  return plan['Shared Hit Blocks'] + plan['Shared Read Blocks'];
+}
+
+/** Rows as changes of jobs leave them. */
+async function fill(count: number, status: string, origin: string): Promise<void> {
+  const open = status !== 'delivered';
+  await stage.sql(
+    `with job as (
+       insert into jobs (id, tenant_id, account_id, kind, status, input, finished_at)
+       select gen_random_uuid(), t.id, t.account_id, 'video', 'finished', '{}', now()
+         from tenants t, generate_series(1, $2::int) where t.id = $1
+       returning id, tenant_id
+     ), queue as (
+       insert into webhook_queues (id, tenant_id, origin, due_at)
+       select j.id, j.tenant_id, $4, now() - interval '1 minute' from job j where $5
+     )
+     insert into webhook_deliveries (id, tenant_id, job_id, queue_id, sequence, event_type, url, body, status)
+     select gen_random_uuid(), j.tenant_id, j.id, j.id, 2, 'job.finished', $4 || '/', repeat('x', 700), $3 from job j`,
+    [tenantId, count, status, origin, open],
+  );
+}
+
+beforeAll(async () => {
+  tenantId = (await stage.team()).id;
+  await fill(HISTORY, 'delivered', 'https://history.example.com');
+  await fill(WAITING, 'failing', 'https://dead.example.com');
+  await fill(DUE, 'pending', 'https://alive.example.com');
+  await stage.sql('analyze');
+}, 120_000);
+
+describe('a claim of webhooks', () => {
+  it('should read what is due and what there are places for, whatever else there is (invariant 13)', async () => {
+    let clock = 0;
+    const gate = new ReceiverGate(() => clock);
+    const visits = [1, 2].map(() => gate.enter('https://dead.example.com'));
+    clock += 15_000;
+    const places = gate.places();
+    expect(places.origins).toMatchObject([{ origin: 'https://dead.example.com', pool: 'penalised', free: 0 }]);
+    const statement = await statementOf((prisma) =>
+      new DeliveryQueuesStore(prisma).claimDueAnyTenant(new Lease(10_000), places),
+    );
+    const plan = await explain(statement);
+    expect(scansOf(plan)).toEqual([]);
+    expect(buffersOf(plan)).toBeLessThan(MOST_BUFFERS);
+    expect(visits).toHaveLength(2);
+  });
+});
+
+describe('the outcome of webhooks', () => {
+  it('should be written without reading what else there is (invariant 13)', async () => {
+    const rows = await stage.sql<{ id: string; queue_id: string }>(
+      `select d.id, d.queue_id from webhook_deliveries d where d.status = 'pending'`,
+    );
+    expect(rows).toHaveLength(DUE);
+    const leaseToken = new Lease(10_000).token;
+    await stage.sql('update webhook_queues set lease_token = $1 where id = any($2)', [
+      leaseToken,
+      rows.map((row) => row.queue_id),
+    ]);
+    const attempt = {
+      started_at: new Date(),
+      url: 'https://alive.example.com/',
+      request_headers: {},
+      response_status: 204,
+    };
+    const statement = await statementOf(async (prisma) => {
+      const store = new DeliveryOutcomesStore(prisma);
+      await Promise.all(
+        rows.map(({ id, queue_id: queueId }) =>
+          store.mark({
+            delivery: { id, queueId, version: 1, manual: false, endpointId: null } as ClaimedDelivery,
+            leaseToken,
+            status: 'delivered',
+            retryInMs: null,
+            error: null,
+            attempt: {
+              ...attempt,
+              error_class: null,
+              error: null,
+              dns_ms: null,
+              connect_ms: 1,
+              tls_ms: null,
+              first_byte_ms: 1,
+              total_ms: 2,
+              response_excerpt: '',
+            },
+          }),
+        ),
+      );
+    });
+    const plan = await explain(statement);
+    expect(scansOf(plan)).toEqual([]);
+    expect(buffersOf(plan)).toBeLessThan(MOST_BUFFERS);
+  });
+});
