@@ -54,7 +54,7 @@ export class DeliveryOutcomesStore {
    */
   private async markMany(outcomes: DeliveryOutcome[]): Promise<Marked[]> {
     const records = outcomes.flatMap(({ attempt, delivery }) =>
-      attempt ? [{ ...attempt, delivery_id: delivery.id, manual: delivery.manual }] : [],
+      attempt ? [{ ...attempt, queue_id: delivery.queueId, delivery_id: delivery.id, manual: delivery.manual }] : [],
     );
     const rows = await this.prisma.$queryRaw<{ queueId: string; leaseToken: string; endpointFailed: boolean }[]>`
       with input as (
@@ -76,31 +76,41 @@ export class DeliveryOutcomesStore {
                 or (i.final <> 'failing' and q.version = i.version
                     and not exists (select 1 from webhook_deliveries other
                                      where other.queue_id = q.id and other.status in ${OPEN} and other.id <> i.delivery_id)))
-        returning q.id
+        returning q.id, i.lease
       ), kept as (
         update webhook_queues q
            set lease_token = null,
-               due_at = case when i.final = 'failing' then now() + i.retry_ms * interval '1 millisecond' else ${DUE_NOW} end
+               due_at = case when i.final = 'failing' and not exists (
+                                    select 1 from decided other
+                                     where other.delivery_id = i.delivery_id and other.final = 'delivered')
+                             then now() + i.retry_ms * interval '1 millisecond' else ${DUE_NOW} end
           from decided i
          where q.id = i.queue_id and q.lease_token = i.lease and not exists (select 1 from finished f where f.id = q.id)
-        returning q.id
+        returning q.id, i.lease
       ), held as (
-        select id from finished union all select id from kept
+        select i.* from decided i
+          join (select * from finished union all select * from kept) q on q.id = i.queue_id and q.lease = i.lease
       ), hurried as (
         -- What a person got through need not be waited for.
         update webhook_queues q set due_at = ${DUE_NOW}
-          from decided i
+          from held i
          where i.manual and i.final = 'delivered' and q.id = i.home_id and q.lease_token is null and q.due_at > now()
+      ), combined as (
+        -- A scheduled attempt and manual ones of the same delivery may come in together: one that got through decides.
+        select delivery_id, bool_or(final = 'delivered') as delivered, max(final) filter (where not manual) as scheduled,
+               max(final) filter (where manual and final = 'exhausted') as given_up, max(error) as error,
+               count(*) filter (where not manual)::int as scheduled_attempts, count(*)::int as all_attempts
+          from held
+         group by delivery_id
       ), written as (
         update webhook_deliveries d
-           set status = case when i.final = 'delivered' or d.status = 'delivered' then 'delivered'
-                             when i.manual and i.final = 'failing' then d.status
-                             when d.status = 'superseded' then 'superseded' else i.final end,
-               attempts = d.attempts + case when i.manual and d.event_type <> ${TEST_WEBHOOK_TYPE} then 0 else 1 end,
-               last_error = i.error, updated_at = now()
-          from decided i
-          join held h on h.id = i.queue_id
-         where d.id = i.delivery_id
+           set status = case when c.delivered or d.status = 'delivered' then 'delivered'
+                             when d.status = 'superseded' then 'superseded'
+                             else coalesce(c.scheduled, c.given_up, d.status) end,
+               attempts = d.attempts + case d.event_type when ${TEST_WEBHOOK_TYPE} then c.all_attempts else c.scheduled_attempts end,
+               last_error = case when not c.delivered then c.error end, updated_at = now()
+          from combined c
+         where d.id = c.delivery_id
       ), health as (
         update webhook_endpoints e
            set failing_since = case when s.succeeded then null else now() end
@@ -114,23 +124,25 @@ export class DeliveryOutcomesStore {
         select a.delivery_id, a.started_at, a.manual, a.url, a.request_headers, a.response_status, a.error_class, a.error,
                a.dns_ms, a.connect_ms, a.tls_ms, a.first_byte_ms, a.total_ms, a.response_excerpt
           from json_to_recordset(${JSON.stringify(records)}::json) as a(
-            delivery_id uuid, started_at timestamptz, manual boolean, url text, request_headers jsonb, response_status integer,
+            queue_id uuid, delivery_id uuid, started_at timestamptz, manual boolean, url text, request_headers jsonb, response_status integer,
             error_class text, error text, dns_ms real, connect_ms real, tls_ms real, first_byte_ms real, total_ms real,
             response_excerpt text)
-          join decided i on i.delivery_id = a.delivery_id and i.manual = a.manual
+          -- The delivery itself may be gone.
+         where exists (select 1 from decided i where i.queue_id = a.queue_id)
       )
       select i.queue_id as "queueId", i.lease as "leaseToken",
              -- Compared, not searched with "exists": that was planned as a read of all endpoints.
              i.status <> 'delivered' and coalesce((
                select e.failing_since < now() - ${ENDPOINT_PATIENCE}
                  from webhook_endpoints e where e.id = i.endpoint_id and e.status = 'enabled'), false) as "endpointFailed"
-        from decided i
-        join held h on h.id = i.queue_id`;
-    const byQueue = new Map(rows.map((row) => [row.queueId, row]));
+        from held i`;
+    const byClaim = new Map(
+      rows.map(({ queueId, leaseToken, endpointFailed }) => [queueId + leaseToken, endpointFailed]),
+    );
     return outcomes.map(({ delivery, leaseToken }) => {
-      const row = byQueue.get(delivery.queueId);
-      if (row?.leaseToken !== leaseToken) return 'lost';
-      return row.endpointFailed ? 'endpointFailed' : 'written';
+      const endpointFailed = byClaim.get(delivery.queueId + leaseToken);
+      if (endpointFailed === undefined) return 'lost';
+      return endpointFailed ? 'endpointFailed' : 'written';
     });
   }
 }

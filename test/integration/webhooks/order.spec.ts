@@ -1,6 +1,11 @@
-import { describe, expect, it } from '@jest/globals';
+import { beforeEach, describe, expect, it } from '@jest/globals';
 import type { ServerResponse } from 'node:http';
 import { JobsPoller } from '../../../src/modules/jobs/jobs.poller.js';
+import { Lease } from '../../../src/common/loops/lease.js';
+import { DeliveryOutcomesStore } from '../../../src/modules/webhooks/delivery-outcomes.store.js';
+import { DeliveryQueuesStore, type ClaimedDelivery } from '../../../src/modules/webhooks/delivery-queues.store.js';
+import { ManualRetriesStore } from '../../../src/modules/webhooks/manual-retries.store.js';
+import { ReceiverGate } from '../../../src/modules/webhooks/receiver-gate.js';
 import { WebhooksDispatcher } from '../../../src/modules/webhooks/webhooks.dispatcher.js';
 import { eventually, startGateway, type Gateway } from '../../support/gateway.js';
 import { startReceiver } from '../../support/receiver.js';
@@ -239,5 +244,67 @@ describe('a receiver that never answers', () => {
     } finally {
       await dead.close();
     }
+  });
+});
+
+describe('outcomes that come in together', () => {
+  // What other tests have left is nothing to these.
+  beforeEach(() => stage.sql('delete from webhook_queues'));
+  const record = { error: null, attempt: null, retryInMs: 3_600_000 };
+
+  /** Claims all that is due, for the test to settle. */
+  async function claim(): Promise<{ lease: Lease; claimed: ClaimedDelivery[] }> {
+    const lease = new Lease(60_000);
+    await stage.sql('select pg_sleep(0.005)');
+    const queues = stage.gateway.app.get(DeliveryQueuesStore, { strict: false });
+    return { lease, claimed: await queues.claimDueAnyTenant(lease, new ReceiverGate().places()) };
+  }
+
+  it.each(['the manual attempt', 'the scheduled attempt'])('should be delivered when %s got through', async (which) => {
+    const team = await stage.team();
+    const { id, upstream } = await video(team);
+    const [queued] = await stage.deliveries(id);
+    await stage.gateway.app.get(ManualRetriesStore, { strict: false }).insert(team.id, {
+      id: queued?.id ?? '',
+      endpointId: null,
+      url: stage.receiver.url,
+    });
+    const { lease, claimed } = await claim();
+    expect(claimed.map(({ manual }) => manual).sort()).toEqual([false, true]);
+    stage.simulator.control.changeJob(upstream, { status: 1, progress: 0 });
+    await look();
+    const outcomes = stage.gateway.app.get(DeliveryOutcomesStore, { strict: false });
+    const marked = await Promise.all(
+      claimed.map((delivery) =>
+        outcomes.mark({
+          ...record,
+          delivery,
+          leaseToken: lease.token,
+          status: delivery.manual === (which === 'the manual attempt') ? 'delivered' : 'failing',
+        }),
+      ),
+    );
+    expect(marked).toEqual(['written', 'written']);
+    expect(await stage.deliveries(id)).toMatchObject([
+      { status: 'delivered', attempts: 1, last_error: null },
+      { status: 'pending' },
+    ]);
+    // Whichever it was: the next one need not wait for the retry.
+    await dispatch();
+    expect(stage.receiver.types(id)).toEqual(['job.processing']);
+    expect(await stage.sql('select 1 from webhook_queues')).toEqual([]);
+  });
+
+  it('should not be written by a claim of the same process that has expired', async () => {
+    const team = await stage.team();
+    const { id } = await video(team);
+    const first = await claim();
+    await stage.sql(`update webhook_queues set due_at = now() - interval '1 second' where id = $1`, [id]);
+    const second = await claim();
+    const outcomes = stage.gateway.app.get(DeliveryOutcomesStore, { strict: false });
+    const mark = ({ lease, claimed }: typeof first, status: 'delivered' | 'failing') =>
+      outcomes.mark({ ...record, delivery: claimed[0] as ClaimedDelivery, leaseToken: lease.token, status });
+    expect(await Promise.all([mark(first, 'failing'), mark(second, 'delivered')])).toEqual(['lost', 'written']);
+    expect(await stage.deliveries(id)).toMatchObject([{ status: 'delivered', attempts: 1 }]);
   });
 });

@@ -34,11 +34,15 @@ export class Worker {
   async boot(): Promise<void> {
     const port = await freePort();
     const instance: Instance = { name: `${this.name} #${this.instances.length + 1}`, killedAtMs: null, stills: [] };
-    const child = spawn(process.execPath, ['--import', END_WITH_PARENT, '--import', REPORT_CONNECTIONS, 'dist/main.js'], {
-      cwd: PROJECT,
-      env: { ...plainEnv(), ...this.env, GATEWAY_ROLE: 'worker', PORT: String(port) },
-      stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
-    });
+    const child = spawn(
+      process.execPath,
+      ['--import', END_WITH_PARENT, '--import', REPORT_CONNECTIONS, 'dist/main.js'],
+      {
+        cwd: PROJECT,
+        env: { ...plainEnv(), ...this.env, GATEWAY_ROLE: 'worker', PORT: String(port) },
+        stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
+      },
+    );
     this.child = child;
     this.instances.push(instance);
     child.on('message', (message) => {
@@ -50,10 +54,14 @@ export class Worker {
     child.once('exit', (code, signal) => {
       if (signal !== 'SIGKILL') this.exits.push(`${instance.name} ended with ${signal ?? code}: ${this.lastLines()}`);
     });
-    await eventually(async () => {
-      if (hasEnded(child)) throw new Error(`${instance.name} did not start: ${this.lastLines()}`);
-      return isReady(`http://127.0.0.1:${port}`);
-    }, Boolean, PATIENCE_MS);
+    await eventually(
+      async () => {
+        if (hasEnded(child)) throw new Error(`${instance.name} did not start: ${this.lastLines()}`);
+        return isReady(`http://127.0.0.1:${port}`);
+      },
+      Boolean,
+      PATIENCE_MS,
+    );
     this.isUp = true;
   }
 

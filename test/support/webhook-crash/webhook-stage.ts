@@ -1,0 +1,110 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { startSimulator, type Simulator } from '../../../simulator/simulator.js';
+import { Random } from '../crash/random.js';
+import { gatewayEnv } from '../gateway.js';
+import { killAll, startGatewayProcess, type GatewayProcess } from '../gateway-process.js';
+import { CallbackReceiver, type Manner } from './callback-receiver.js';
+import { Connections } from './connections.js';
+import { Load } from './load.js';
+import { Records } from './records.js';
+import { findViolations, type Verdict } from './verdict.js';
+import { Worker } from './worker.js';
+
+const CALLBACK_TIMEOUT_MS = 1_000;
+/** How long a claim of webhooks lasts: the timeout of a call and ten seconds. */
+export const LEASE_MS = CALLBACK_TIMEOUT_MS + 10_000;
+/** Four failures within two seconds, and so many steps that nothing is given up. */
+const SCHEDULE = [200, 400, 800, ...Array.from({ length: 17 }, () => 4_000)].join(',');
+const ENV = {
+  TENSORPIX_TIMEOUT_MS: '1000',
+  CALLBACK_TIMEOUT_MS: String(CALLBACK_TIMEOUT_MS),
+  CALLBACK_RETRY_SCHEDULE_MS: SCHEDULE,
+  LOG_LEVEL: 'warn',
+};
+const LOOK_MS = 250;
+/** Beyond every claim and every pause of the gateway's that can be due in a run. */
+const PATIENCE_MS = 180_000;
+
+/** A gateway that takes requests and is left alone, two workers to be killed, a TensorPix and receivers. */
+export class WebhookStage {
+  readonly random: Random;
+  readonly connections = new Connections();
+  readonly secrets = new Map<string, string>();
+  readonly records: Records;
+  readonly workers: Worker[];
+  private readonly receivers: CallbackReceiver[] = [];
+  private front!: GatewayProcess;
+
+  private constructor(
+    readonly seed: number,
+    private readonly databaseUrl: string,
+    private readonly simulator: Simulator,
+  ) {
+    this.random = new Random(seed);
+    this.records = new Records(databaseUrl);
+    const env = gatewayEnv(databaseUrl, simulator.url, ENV);
+    this.workers = [1, 2].map((number) => new Worker(`worker ${number}`, env, this.connections));
+  }
+
+  static async open(seed: number, databaseUrl: string): Promise<WebhookStage> {
+    const times = { latencyMs: 10, queueMs: 300, durationMs: 1_200, jitter: 0.5 };
+    const simulator = await startSimulator({ seed, tokens: [], autoCreateAccounts: true, ...times });
+    const stage = new WebhookStage(seed, databaseUrl, simulator);
+    try {
+      await stage.start();
+      return stage;
+    } catch (error) {
+      await stage.close();
+      throw error;
+    }
+  }
+
+  async addReceiver(name: string, manner: Manner): Promise<CallbackReceiver> {
+    const receiver = new CallbackReceiver(name, manner, this.secrets, this.random.fork(name));
+    await receiver.open();
+    this.receivers.push(receiver);
+    return receiver;
+  }
+
+  newLoad(prefix: string): Load {
+    return new Load(this.front.url, this.secrets, this.random.fork(prefix), prefix);
+  }
+
+  /** Waits until nothing is under way any more. Empty, or what does not come to its end. */
+  async settle(): Promise<string[]> {
+    const untilMs = performance.now() + PATIENCE_MS;
+    for (;;) {
+      const open = await this.records.open();
+      if (Object.values(open).every((count) => count === 0)) return [];
+      if (performance.now() > untilMs) return [`does not come to its end: ${JSON.stringify(open)}`];
+      await sleep(LOOK_MS);
+    }
+  }
+
+  /** Compares what was recorded of these tenants' webhooks with what all receivers got of them. */
+  async judge(tenantIds: readonly string[], receivers: readonly CallbackReceiver[]): Promise<Verdict> {
+    const verdict = findViolations({
+      deliveries: await this.records.deliveries(tenantIds),
+      attempts: await this.records.attempts(tenantIds),
+      receipts: receivers.flatMap(({ receipts }) => receipts),
+      connections: this.connections,
+    });
+    const exits = this.workers.flatMap(({ exits: of }) => of);
+    return { ...verdict, violations: [...exits, ...(await this.records.untold()), ...verdict.violations] };
+  }
+
+  async close(): Promise<void> {
+    await Promise.all([killAll(), ...this.workers.map((worker) => worker.kill())]);
+    await Promise.all(this.receivers.map((receiver) => receiver.refuse()));
+    await this.records.close();
+    await this.simulator.close();
+  }
+
+  private async start(): Promise<void> {
+    const [front] = await Promise.all([
+      startGatewayProcess(this.databaseUrl, this.simulator.url, { ...ENV, GATEWAY_ROLE: 'api' }),
+      ...this.workers.map((worker) => worker.boot()),
+    ]);
+    this.front = front;
+  }
+}
