@@ -42,6 +42,7 @@ CREATE TABLE "webhook_queues" (
     "delivery_id" UUID,
     "origin" TEXT COLLATE "C" NOT NULL,
     "version" INTEGER NOT NULL DEFAULT 1,
+    "failures" INTEGER NOT NULL DEFAULT 0,
     "due_at" TIMESTAMPTZ(3),
     "lease_token" UUID,
 
@@ -71,8 +72,8 @@ CREATE TABLE "webhook_attempts" (
 
 -- What waits to be sent gets its queue; what was claimed is claimed anew.
 UPDATE "webhook_deliveries" SET "queue_id" = "job_id";
-INSERT INTO "webhook_queues" ("id", "tenant_id", "origin", "due_at")
-SELECT DISTINCT ON ("queue_id") "queue_id", "tenant_id", "origin", "due_at"
+INSERT INTO "webhook_queues" ("id", "tenant_id", "origin", "due_at", "failures")
+SELECT DISTINCT ON ("queue_id") "queue_id", "tenant_id", "origin", "due_at", "attempts"
   FROM "webhook_deliveries"
  WHERE "status" IN ('pending', 'failing')
  ORDER BY "queue_id", "sequence";
@@ -130,6 +131,8 @@ CREATE INDEX "webhook_endpoints_standing_idx" ON "webhook_endpoints" ("tenant_id
 
 -- What the dispatcher looks for: by origin, so that the queues of a receiver that takes nothing now are not read.
 CREATE INDEX "webhook_queues_due_idx" ON "webhook_queues" ("origin", "due_at") WHERE "due_at" IS NOT NULL;
+-- Manual retries that wait.
+CREATE INDEX "webhook_queues_manual_idx" ON "webhook_queues" ("tenant_id", "due_at") WHERE "delivery_id" IS NOT NULL;
 -- What is kept for an endpoint until it takes webhooks again.
 CREATE INDEX "webhook_queues_held_idx" ON "webhook_queues" ("endpoint_id") WHERE "due_at" IS NULL;
 

@@ -18,18 +18,21 @@ export interface AttemptRecord {
 
 const HIDDEN = '[hidden]';
 
+/** Shorter values occur by chance. */
+const SHORTEST_HIDDEN = 6;
+
 /**
- * @param own names of the client's own headers: their values may be keys, and stay out of the log
+ * @param own the client's own headers: their values may be keys, and stay out of the log, also where a receiver echoes them
  */
 export function attemptRecord(
   startedAt: Date,
   url: string,
   headers: Readonly<Record<string, string>>,
-  own: ReadonlySet<string>,
+  own: Readonly<Record<string, string>>,
   outcome: OutboundOutcome,
 ): AttemptRecord {
   const { dns, connect, tls, firstByte, total } = outcome.phases;
-  const shown = Object.entries(headers).map(([name, value]) => [name, own.has(name) ? HIDDEN : value]);
+  const shown = Object.entries(headers).map(([name, value]) => [name, name in own ? HIDDEN : value]);
   const answered = outcome.kind === 'response';
   const failed = !answered || outcome.status < 200 || outcome.status > 299;
   return {
@@ -44,6 +47,11 @@ export function attemptRecord(
     tls_ms: tls,
     first_byte_ms: firstByte,
     total_ms: total,
-    response_excerpt: answered ? outcome.bodyExcerpt : null,
+    response_excerpt: answered ? withoutOwn(outcome.bodyExcerpt, own) : null,
   };
+}
+
+function withoutOwn(excerpt: string, own: Readonly<Record<string, string>>): string {
+  const values = Object.values(own).filter((value) => value.length >= SHORTEST_HIDDEN);
+  return values.reduce((text, value) => text.replaceAll(value, HIDDEN), excerpt);
 }

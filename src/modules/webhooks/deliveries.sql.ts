@@ -3,7 +3,7 @@ import { DUE_NOW } from '../../common/prisma/due-now.sql.js';
 import type { NewWebhook } from './webhook-types.js';
 
 /** How often a webhook must have failed for the last one of its job to take its place (contract, section 7). */
-const FAILURES_UNTIL_SUPERSEDED = 5;
+export const FAILURES_UNTIL_SUPERSEDED = 5;
 
 /** A webhook that is still to be delivered. */
 export const OPEN = Prisma.sql`('pending', 'failing')`;
@@ -42,27 +42,32 @@ export function queueWebhooks(webhooks: NewWebhook[]): Prisma.Sql {
       from webhook w
       join webhook_endpoints e on e.tenant_id = w.tenant_id and e.deleted_at is null and w.event_type = any(e.events)
   ), target as materialized (
-    select r.*, exists (select 1 from webhook_deliveries old where old.queue_id = r.queue_id and ${isPointless()}) as supersedes
+    select r.*, coalesce((select ${isPointless()} from webhook_deliveries old
+                           where old.queue_id = r.queue_id and old.status in ${OPEN}
+                           order by old.sequence limit 1), false) as supersedes
       from receiver r
   ), queued as (
     insert into webhook_queues (id, tenant_id, endpoint_id, origin, due_at, version)
-    -- The version that is proposed says whether the head of the queue is superseded: then the next one need not wait for it.
+    -- The version that is proposed says what the queue cannot: 2, its head is superseded, and the next one need not wait for
+    -- it; 3, the job ends, and a head that has failed too often by now, under the lock, is tried once more instead of later.
     select t.queue_id, t.tenant_id, t.endpoint_id, t.origin, case when t.takes then ${DUE_NOW} end,
-           case when bool_or(t.supersedes) then 2 else 1 end
+           case when bool_or(t.supersedes) then 2 when bool_or(t.ends) then 3 else 1 end
       from target t
      group by t.queue_id, t.tenant_id, t.endpoint_id, t.origin, t.takes
      order by t.queue_id
         on conflict (id) do update
        set version = webhook_queues.version + 1, origin = excluded.origin,
-           due_at = case when excluded.version = 2 and webhook_queues.lease_token is null and webhook_queues.due_at is not null
+           due_at = case when webhook_queues.lease_token is null and webhook_queues.due_at is not null
+                          and (excluded.version = 2
+                               or (excluded.version = 3 and webhook_queues.failures >= ${FAILURES_UNTIL_SUPERSEDED}::int))
                          then ${DUE_NOW} else webhook_queues.due_at end
     returning id
   ), superseded as (
     update webhook_deliveries old
        set status = 'superseded', updated_at = now()
-      from queued q
-      join target r on r.queue_id = q.id
-     where old.queue_id = q.id and ${isPointless()}
+      from target r
+     -- Counted, so that all queues are locked before the first delivery.
+     where (select count(*) from queued) > 0 and old.queue_id = r.queue_id and ${isPointless()}
   ), delivery as (
     insert into webhook_deliveries (id, tenant_id, job_id, endpoint_id, queue_id, sequence, event_type, url, body)
     select t.id, t.tenant_id, t.job_id, t.endpoint_id, t.queue_id, t.sequence, t.event_type, t.url, t.body

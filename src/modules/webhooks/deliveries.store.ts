@@ -106,9 +106,9 @@ export class DeliveriesStore {
   }
 
   /** The newest ones, oldest first. */
-  async findAttempts(deliveryId: string, limit: number): Promise<AttemptRow[]> {
+  async findAttempts(tenantId: string, deliveryId: string, limit: number): Promise<AttemptRow[]> {
     const rows = await this.prisma.webhookAttempt.findMany({
-      where: { deliveryId },
+      where: { deliveryId, delivery: { tenantId } },
       orderBy: { id: 'desc' },
       take: limit,
       omit: { id: true, deliveryId: true },

@@ -1,10 +1,12 @@
 import { Injectable } from '@nestjs/common';
 import { Prisma } from '../../generated/prisma/client.js';
 import { MicroBatcher } from '../../common/loops/micro-batcher.js';
+import { isPassing } from '../../common/prisma/database-errors.js';
 import { DUE_NOW } from '../../common/prisma/due-now.sql.js';
 import { PrismaService } from '../../common/prisma/prisma.service.js';
+import { retryWhileAway } from '../../common/prisma/retry-while-away.js';
 import type { AttemptRecord } from './attempt-record.js';
-import { OPEN, supersederOf } from './deliveries.sql.js';
+import { FAILURES_UNTIL_SUPERSEDED, OPEN, supersederOf } from './deliveries.sql.js';
 import type { ClaimedDelivery } from './delivery-queues.store.js';
 import { TEST_WEBHOOK_TYPE } from './webhook-types.js';
 
@@ -25,6 +27,8 @@ export interface DeliveryOutcome {
 export type Marked = 'lost' | 'written' | 'endpointFailed';
 
 const OUTCOMES_A_STATEMENT = 500;
+/** Within the margin of the lease: a claim that is over writes nothing. */
+const PATIENCE_MS = 8_000;
 /** An endpoint that fails for so long is disabled (contract, section 7: nobody reads what it sends). */
 const ENDPOINT_PATIENCE = Prisma.sql`interval '5 days'`;
 
@@ -41,9 +45,9 @@ export class DeliveryOutcomesStore {
   /** Writes what an attempt came to, with its record. Whatever is wrong with the record does not keep it from being written. */
   async mark(outcome: DeliveryOutcome): Promise<Marked> {
     try {
-      return await this.outcomes.add(outcome);
+      return await retryWhileAway(PATIENCE_MS, () => this.outcomes.add(outcome));
     } catch (error) {
-      if (outcome.attempt === null) throw error;
+      if (outcome.attempt === null || isPassing(error)) throw error;
       return this.outcomes.add({ ...outcome, attempt: null });
     }
   }
@@ -62,16 +66,21 @@ export class DeliveryOutcomesStore {
           queue_id uuid, version integer, lease uuid, delivery_id uuid, manual boolean, endpoint_id uuid, status text,
           retry_ms float8, error text)
       ), decided as materialized (
-        select i.*, d.queue_id as home_id,
+        select i.*, d.queue_id as home_id, d.status in ${OPEN} as was_open,
+               d.event_type = 'job.progress' or d.attempts + 1 >= ${FAILURES_UNTIL_SUPERSEDED}::int as may_be_superseded,
                case when d.status = 'delivered' then 'delivered'
                     when i.status = 'failing' and not i.manual and exists (${supersederOf()}) then 'superseded'
                     else i.status end as final
           from input i
           join webhook_deliveries d on d.id = i.delivery_id
-         order by i.queue_id
+      ), locked as materialized (
+        select q.id from webhook_queues q
+         where q.id in (select queue_id from decided union select home_id from decided where manual)
+         order by q.id
+           for update
       ), finished as (
         delete from webhook_queues q using decided i
-         where q.id = i.queue_id and q.lease_token = i.lease
+         where (select count(*) from locked) > 0 and q.id = i.queue_id and q.lease_token = i.lease
            and (i.manual
                 or (i.final <> 'failing' and q.version = i.version
                     and not exists (select 1 from webhook_deliveries other
@@ -79,13 +88,16 @@ export class DeliveryOutcomesStore {
         returning q.id, i.lease
       ), kept as (
         update webhook_queues q
-           set lease_token = null,
-               due_at = case when i.final = 'failing' and not exists (
-                                    select 1 from decided other
-                                     where other.delivery_id = i.delivery_id and other.final = 'delivered')
+           set lease_token = null, failures = case when i.final = 'failing' then q.failures + 1 else 0 end,
+               -- What was added during the attempt may have made it pointless, unseen by this statement: then it is looked at
+               -- again at once.
+               due_at = case when i.final = 'failing' and (q.version = i.version or not i.may_be_superseded)
+                              and not exists (select 1 from decided other
+                                               where other.delivery_id = i.delivery_id and other.final = 'delivered')
                              then now() + i.retry_ms * interval '1 millisecond' else ${DUE_NOW} end
           from decided i
-         where q.id = i.queue_id and q.lease_token = i.lease and not exists (select 1 from finished f where f.id = q.id)
+         where (select count(*) from locked) > 0 and q.id = i.queue_id and q.lease_token = i.lease
+           and not exists (select 1 from finished f where f.id = q.id)
         returning q.id, i.lease
       ), held as (
         select i.* from decided i
@@ -94,7 +106,7 @@ export class DeliveryOutcomesStore {
         -- What a person got through need not be waited for.
         update webhook_queues q set due_at = ${DUE_NOW}
           from held i
-         where i.manual and i.final = 'delivered' and q.id = i.home_id and q.lease_token is null and q.due_at > now()
+         where i.manual and i.was_open and i.status = 'delivered' and q.id = i.home_id and q.lease_token is null and q.due_at > now()
       ), combined as (
         -- A scheduled attempt and manual ones of the same delivery may come in together: one that got through decides.
         select delivery_id, bool_or(final = 'delivered') as delivered, max(final) filter (where not manual) as scheduled,
@@ -132,7 +144,7 @@ export class DeliveryOutcomesStore {
       )
       select i.queue_id as "queueId", i.lease as "leaseToken",
              -- Compared, not searched with "exists": that was planned as a read of all endpoints.
-             i.status <> 'delivered' and coalesce((
+             not exists (select 1 from held s where s.endpoint_id = i.endpoint_id and s.status = 'delivered') and coalesce((
                select e.failing_since < now() - ${ENDPOINT_PATIENCE}
                  from webhook_endpoints e where e.id = i.endpoint_id and e.status = 'enabled'), false) as "endpointFailed"
         from held i`;

@@ -1,4 +1,5 @@
 import { Injectable } from '@nestjs/common';
+import { Prisma } from '../../generated/prisma/client.js';
 import type { Lease } from '../../common/loops/lease.js';
 import { DUE_NOW } from '../../common/prisma/due-now.sql.js';
 import { PrismaService } from '../../common/prisma/prisma.service.js';
@@ -53,17 +54,18 @@ export class DeliveryQueuesStore {
           from origin o
          where o.origin is not null
       ), known as (
-        select * from json_to_recordset(${JSON.stringify(origins)}::json) as k(origin text, pool text, free integer)
+        select ${JSON.stringify(origins)}::jsonb as receivers
       ), place as (
-        select o.origin, coalesce(k.pool, 'new') as pool, coalesce(k.free, ${places.newFree}::int) as free
-          from origin o
-          left join lateral (select * from known where known.origin = o.origin limit 1) k on true
+        select o.origin, coalesce(k.receivers -> o.origin ->> 'pool', 'new') as pool,
+               coalesce((k.receivers -> o.origin ->> 'free')::int, ${places.newFree}::int) as free
+          from origin o, known k
          where o.origin is not null
       ), candidate as (
-        select c.id, c.due_at, p.pool, c.place
+        select c.id, c.due_at, p.pool, c.place,
+               row_number() over (partition by p.pool, c.tenant_id order by c.place, c.due_at) as turn
           from place p
           cross join lateral (
-                select q.id, q.due_at, row_number() over (order by q.due_at) as place
+                select q.id, q.due_at, q.tenant_id, row_number() over (order by q.due_at) as place
                   from webhook_queues q
                  where q.origin = p.origin and q.due_at <= now()
                  order by q.due_at
@@ -71,7 +73,8 @@ export class DeliveryQueuesStore {
          where p.free > 0
       ), chosen as (
         select r.id
-          from (select c.id, c.pool, row_number() over (partition by c.pool order by c.place, c.due_at) as rank from candidate c) r
+          -- Tenants take turns: one with many dead receivers does not stand before all others.
+          from (select c.id, c.pool, row_number() over (partition by c.pool order by c.turn, c.due_at) as rank from candidate c) r
          where r.rank <= case r.pool when 'proven' then ${pools.proven}::int when 'new' then ${pools.new}::int
                                      else ${pools.penalised}::int end
       ), due as (
@@ -81,7 +84,8 @@ export class DeliveryQueuesStore {
            for update of q skip locked
       ), claimed as (
         update webhook_queues q
-           set lease_token = ${lease.token}::uuid, due_at = now() + ${lease.durationMs}::float8 * interval '1 millisecond'
+           set lease_token = ${lease.token}::uuid, due_at = now() + ${lease.durationMs}::float8 * interval '1 millisecond',
+               origin = coalesce((select e.origin from webhook_endpoints e where e.id = q.endpoint_id), q.origin)
           from due
          where q.id = due.id
         returning q.id, q.version, q.tenant_id, q.endpoint_id, q.delivery_id, q.origin
@@ -102,7 +106,8 @@ export class DeliveryQueuesStore {
                union all
               (select * from webhook_deliveries w where w.id = c.delivery_id)) d on true`;
     const empty = rows.filter(({ id }) => id === null);
-    if (empty.length > 0) await this.discard(empty, lease.token);
+    // Nothing is lost when it fails: what it leaves is due again when the claim expires. The claims must not be lost for it.
+    if (empty.length > 0) await this.discard(empty, lease.token).catch(() => undefined);
     return rows.filter((row): row is ClaimedDelivery => row.id !== null);
   }
 
@@ -110,43 +115,64 @@ export class DeliveryQueuesStore {
   async release(queueIds: string[], leaseToken: string): Promise<void> {
     await this.prisma.$executeRaw`
       update webhook_queues set lease_token = null, due_at = ${DUE_NOW}
-       where id = any(${queueIds}::uuid[]) and lease_token = ${leaseToken}::uuid`;
+       where id in (${inOrder(queueIds)}) and lease_token = ${leaseToken}::uuid`;
   }
 
   /** Keeps queues whose endpoint takes nothing now, until it does. */
   async hold(queueIds: string[], leaseToken: string): Promise<void> {
     await this.prisma.$executeRaw`
       update webhook_queues set lease_token = null, due_at = null
-       where id = any(${queueIds}::uuid[]) and lease_token = ${leaseToken}::uuid`;
+       where id in (${inOrder(queueIds)}) and lease_token = ${leaseToken}::uuid`;
   }
 
   /**
-   * Lets go what was kept for endpoints that take webhooks again, or were deleted. Looks at those only that were changed
-   * lately: a webhook that is written while its endpoint changes is found by the next look.
+   * Lets go what was kept for endpoints that take webhooks again, or were deleted. Walks the endpoints that something is
+   * kept for. What another session is letting go at the same moment is left to it: the dispatcher may have it already.
    *
    * @returns how many queues are due again
    */
   async releaseHeldAnyTenant(limit: number): Promise<number> {
     return this.prisma.$executeRaw`
-      update webhook_queues set due_at = ${DUE_NOW}
-       where id in (
-         select q.id
-           from webhook_endpoints e
-          cross join lateral (
-                select q.id from webhook_queues q
-                 where q.endpoint_id = e.id and q.due_at is null
-                 limit ${limit}::int) q
-          where (e.status = 'enabled' or e.deleted_at is not null) and e.updated_at > now() - interval '1 hour'
-          limit ${limit}::int)`;
+      with recursive endpoint as (
+        (select q.endpoint_id as id from webhook_queues q where q.due_at is null order by q.endpoint_id limit 1)
+         union all
+        select (select q.endpoint_id from webhook_queues q
+                 where q.due_at is null and q.endpoint_id > n.id order by q.endpoint_id limit 1)
+          from endpoint n
+         where n.id is not null
+      ), kept as (
+        select q.id
+          from endpoint n
+          join webhook_endpoints e on e.id = n.id and (e.status = 'enabled' or e.deleted_at is not null)
+         cross join lateral (
+               select h.id from webhook_queues h where h.endpoint_id = e.id and h.due_at is null limit ${limit}::int) q
+         limit ${limit}::int
+      ), free as (
+        select h.id from webhook_queues h
+         where h.id in (select id from kept) and h.due_at is null
+         order by h.id
+           for update of h skip locked
+      )
+      update webhook_queues q set due_at = ${DUE_NOW} from free f where q.id = f.id`;
   }
 
+  /**
+   * Removes queues that were empty when they were claimed. What was written since is looked for anew: the claim has seen the
+   * version of the row that it locked, but the webhooks of a moment before.
+   */
   private async discard(empty: ClaimedQueue[], leaseToken: string): Promise<void> {
     const rows = empty.map(({ queueId: id, version }) => ({ id, version }));
+    const ids = rows.map(({ id }) => id);
     await this.prisma.$executeRaw`
       delete from webhook_queues q using json_to_recordset(${JSON.stringify(rows)}::json) as r(id uuid, version integer)
-       where q.id = r.id and q.version = r.version and q.lease_token = ${leaseToken}::uuid`;
-    const ids = rows.map(({ id }) => id);
-    // One that has got a webhook since is due.
+       where q.id = r.id and q.version = r.version and q.lease_token = ${leaseToken}::uuid
+         and q.id in (${inOrder(ids)})
+         and not exists (select 1 from webhook_deliveries d where d.queue_id = q.id and d.status in ${OPEN})`;
     await this.release(ids, leaseToken);
   }
+}
+
+/** Locks rows in one order everywhere, so that no two statements wait for each other in a circle. */
+function inOrder(queueIds: string[]): Prisma.Sql {
+  return Prisma.sql`select o.id from webhook_queues o where o.id = any(${queueIds}::uuid[]) order by o.id for update`;
 }

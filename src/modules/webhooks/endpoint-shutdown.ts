@@ -17,14 +17,14 @@ export class EndpointShutdown {
   ) {}
 
   async disable(
-    { tenantId, endpointId }: { tenantId: string; endpointId: string },
+    { tenantId, endpointId, url }: { tenantId: string; endpointId: string; url: string },
     reason: EndpointDisabledReason,
   ): Promise<void> {
-    const disabled = await this.endpoints.disable(tenantId, endpointId, reason, (endpoint) =>
+    const disabled = await this.endpoints.disable(tenantId, endpointId, url, reason, (endpoint) =>
       JSON.stringify({
         type: ENDPOINT_DISABLED_TYPE,
         timestamp: endpoint.updatedAt.toISOString(),
-        data: endpointResource(endpoint),
+        data: { ...endpointResource(endpoint), url: withoutQuery(endpoint.url) },
       }),
     );
     if (!disabled) return;
@@ -32,4 +32,10 @@ export class EndpointShutdown {
     this.logger.warn({ endpoint_id: endpointId, tenant_id: tenantId, reason }, 'a webhook endpoint was disabled');
     this.wakeUp.ring();
   }
+}
+
+/** The tenant's other receivers need not learn what a query may hold. */
+function withoutQuery(url: string): string {
+  const { origin, pathname } = new URL(url);
+  return origin + pathname;
 }

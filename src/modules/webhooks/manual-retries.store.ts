@@ -19,30 +19,43 @@ interface Replayed extends PagePosition {
 }
 
 /** A receiver that has just come back gets a replay at this pace at most, beside what is due anyway. */
-const REPLAYS_A_SECOND = 100;
+export const REPLAY_PACE_MS = 10;
+/** Manual retries of a tenant that may wait at once. */
+export const MOST_WAITING = 10_000;
 
 /** Sending again what a person asks for: each request is a queue of its own, so that none is swallowed by another. */
 @Injectable()
 export class ManualRetriesStore {
   constructor(private readonly prisma: PrismaService) {}
 
+  /** What a tenant's earlier requests have left to be sent, and until when that is paced. */
+  async findWaiting(tenantId: string): Promise<{ count: number; pacedForMs: number }> {
+    const [row] = await this.prisma.$queryRaw<{ count: number; pacedForMs: number }[]>`
+      select count(*)::int as count,
+             coalesce(greatest(extract(epoch from max(due_at) - now()) * 1000, 0), 0)::float8 as "pacedForMs"
+        from (select due_at from webhook_queues
+               where tenant_id = ${tenantId}::uuid and delivery_id is not null order by due_at desc limit ${MOST_WAITING}::int) w`;
+    return row ?? { count: 0, pacedForMs: 0 };
+  }
+
+  /** Due at once. */
   async insert(tenantId: string, delivery: { id: string; endpointId: string | null; url: string }): Promise<void> {
-    await this.insertMany(tenantId, [delivery]);
+    await this.insertMany(tenantId, [delivery], 0);
   }
 
   /**
    * Sends a batch of a range again, oldest first. Those to endpoints that were deleted are left out.
    *
-   * @param position in the list after which the batch begins
-   * @returns how many are sent again, and where to go on, or null when the range is done
+   * @param delayMs after which the first of the batch is due
+   * @returns how many are sent again and were read for it, and where to go on, or null when the range is done
    */
   async insertBatch(
     tenantId: string,
     range: ReplayRange,
     after: PagePosition | undefined,
     limit: number,
-    position: number,
-  ): Promise<{ count: number; last: PagePosition | null }> {
+    delayMs: number,
+  ): Promise<{ count: number; read: number; last: PagePosition | null }> {
     const { since, until, endpointId, status } = range;
     const rows = await this.prisma.$queryRaw<(Replayed & { gone: boolean })[]>`
       select d.id, d.created_at as "createdAt", d.endpoint_id as "endpointId", coalesce(e.url, d.url) as url,
@@ -56,22 +69,22 @@ export class ManualRetriesStore {
        order by d.created_at, d.id
        limit ${limit}::int`;
     const sent = rows.filter(({ gone }) => !gone);
-    await this.insertMany(tenantId, sent, position);
+    await this.insertMany(tenantId, sent, delayMs);
     const last = rows.at(-1);
-    return { count: sent.length, last: rows.length === limit && last ? last : null };
+    return { count: sent.length, read: rows.length, last: rows.length === limit && last ? last : null };
   }
 
   private async insertMany(
     tenantId: string,
     deliveries: { id: string; endpointId: string | null; url: string }[],
-    position = 0,
+    delayMs: number,
   ): Promise<void> {
     const rows = deliveries.map(({ id, endpointId, url }, i) => ({
       id: uuidv7(),
       delivery_id: id,
       endpoint_id: endpointId,
       origin: new URL(url).origin,
-      delay_ms: ((position + i) * 1_000) / REPLAYS_A_SECOND,
+      delay_ms: delayMs + i * REPLAY_PACE_MS,
     }));
     await this.prisma.$executeRaw`
       insert into webhook_queues (id, tenant_id, endpoint_id, delivery_id, origin, due_at)

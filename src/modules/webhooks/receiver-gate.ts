@@ -6,7 +6,7 @@ export type Pool = 'proven' | 'new' | 'penalised';
 
 /** How many attempts may be started now. Origins that are not listed are new. */
 export interface Places {
-  origins: { origin: string; pool: Pool; free: number }[];
+  origins: Record<string, { pool: Pool; free: number }>;
   pools: Record<Pool, number>;
   /** of each origin that is not listed */
   newFree: number;
@@ -29,12 +29,9 @@ interface Receiver {
 
 /** Connections to one origin at once. */
 export const CONNECTIONS_AN_ORIGIN = 64;
-/**
- * Attempts at once in this process: in all, and to one origin. To quick receivers twice as many as there are connections: the
- * next ones are at hand while the last ones are being sent, and wait for a moment at most.
- */
+/** Attempts at once in this process: in all, and to one origin. */
 export const PLACES: Readonly<Record<Pool, { all: number; anOrigin: number }>> = {
-  proven: { all: 512, anOrigin: 2 * CONNECTIONS_AN_ORIGIN },
+  proven: { all: 512, anOrigin: CONNECTIONS_AN_ORIGIN },
   new: { all: 64, anOrigin: 4 },
   penalised: { all: 32, anOrigin: 2 },
 };
@@ -61,11 +58,12 @@ export class ReceiverGate {
   places(): Places {
     this.penaliseWhoLetsUsWait();
     this.forget();
-    const origins = [...this.receivers].map(([origin, { pool, inFlight }]) => ({
-      origin,
-      pool,
-      free: Math.max(0, PLACES[pool].anOrigin - inFlight),
-    }));
+    const origins = Object.fromEntries(
+      [...this.receivers].map(([origin, { pool, inFlight }]) => [
+        origin,
+        { pool, free: Math.max(0, PLACES[pool].anOrigin - inFlight) },
+      ]),
+    );
     const free = (pool: Pool): number => Math.max(0, PLACES[pool].all - this.taken[pool]);
     return {
       origins,
@@ -79,6 +77,8 @@ export class ReceiverGate {
     const receiver = this.receivers.get(origin) ?? { pool: 'new', inFlight: 0, averageMs: 0, usedAtMs: nowMs };
     receiver.inFlight += 1;
     receiver.usedAtMs = nowMs;
+    // The least recently used stands first, and is forgotten first.
+    this.receivers.delete(origin);
     this.receivers.set(origin, receiver);
     const visit: Visit = { origin, startedAtMs: nowMs, pool: receiver.pool };
     this.taken[visit.pool] += 1;
@@ -114,12 +114,16 @@ export class ReceiverGate {
     }
   }
 
-  /** Whoever was not called for long is new again; so are the first of too many. */
+  /** Whoever was not called for long is new again. Of too many, first those go that let us wait: they are found out again. */
   private forget(): void {
     const before = this.now() - FORGET_AFTER_MS;
-    for (const [origin, { inFlight, usedAtMs }] of this.receivers) {
-      const tooMany = this.receivers.size > MAX_RECEIVERS;
-      if (inFlight === 0 && (tooMany || usedAtMs < before)) this.receivers.delete(origin);
-    }
+    const drop = (isDue: (receiver: Receiver) => boolean): void => {
+      for (const [origin, receiver] of this.receivers)
+        if (receiver.inFlight === 0 && isDue(receiver)) this.receivers.delete(origin);
+    };
+    drop(({ usedAtMs }) => usedAtMs < before);
+    if (this.receivers.size <= MAX_RECEIVERS) return;
+    drop(({ pool }) => pool !== 'proven' && this.receivers.size > MAX_RECEIVERS);
+    drop(() => this.receivers.size > MAX_RECEIVERS);
   }
 }

@@ -45,6 +45,6 @@ function describe(outcome: OutboundOutcome): string {
 /** Seconds or an HTTP date (RFC 9110, section 10.2.3), capped; 0 when there is none. */
 function retryAfterMs(header: string | null): number {
   if (header === null) return 0;
-  const ms = /^\s*\d{1,9}\s*$/.test(header) ? Number(header) * 1000 : Date.parse(header) - Date.now();
+  const ms = /^\s*\d+\s*$/.test(header) ? Number(header) * 1000 : Date.parse(header) - Date.now();
   return Number.isNaN(ms) ? 0 : Math.min(MAX_RETRY_AFTER_MS, Math.max(0, ms));
 }

@@ -44,7 +44,7 @@ export class WebhookDeliveriesController {
       'Each once more, with the same `webhook-id`, outside the order, at most 100 a second. At most 10,000 a request; `next_cursor` continues.',
   })
   @ApiResponse({ status: 202, type: ReplayResource })
-  @ApiProblems('validation_failed')
+  @ApiProblems('validation_failed', 'rate_limited')
   replay(@Tenant() tenant: CurrentTenant, @Body(new BodyPipe(ReplayDto)) body: ReplayDto): Promise<ReplayResource> {
     return this.deliveries.replay(tenant.id, body);
   }
@@ -79,7 +79,7 @@ export class WebhookDeliveriesController {
     description: 'One attempt, at once, with the same `webhook-id`, outside the order. Every request makes one.',
   })
   @ApiResponse({ status: 202, type: DeliveryResource })
-  @ApiProblems('not_found', 'invalid_state')
+  @ApiProblems('not_found', 'invalid_state', 'rate_limited')
   retry(@Tenant() tenant: CurrentTenant, @Param('id', IdPipe) id: string): Promise<DeliveryResource> {
     return this.deliveries.retry(tenant.id, id);
   }

@@ -87,7 +87,7 @@ export class VerifyDto {
 
   @StringField({
     description: 'The body, as your receiver got it.',
-    maxLength: 1_000_000,
+    maxLength: 65_536,
     required: true,
     example: '{"type":"job.finished",…}',
   })

@@ -5,7 +5,7 @@ import { DeliveriesStore } from './deliveries.store.js';
 import { deliveryDetail, deliveryResource } from './delivery-resource.js';
 import { DeliveryWakeUp } from './delivery-wake-up.js';
 import { diagnose } from './diagnosis/signature-diagnosis.js';
-import { ManualRetriesStore, type ReplayRange } from './manual-retries.store.js';
+import { ManualRetriesStore, MOST_WAITING, REPLAY_PACE_MS, type ReplayRange } from './manual-retries.store.js';
 import type {
   DeliveryDetailResource,
   DeliveryResource,
@@ -19,8 +19,9 @@ import { WebhookSecretsStore } from './webhook-secrets.store.js';
 
 const DEFAULT_PAGE = 20;
 const ATTEMPTS_SHOWN = 100;
-const REPLAYED_A_BATCH = 1_000;
-const REPLAYED_A_REQUEST = 10_000;
+const READ_A_BATCH = 1_000;
+const READ_A_REQUEST = 10_000;
+const FULL_RETRY_SECONDS = 60;
 const LONGEST_RANGE_MS = 90 * 86_400_000;
 const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i;
 
@@ -46,7 +47,7 @@ export class WebhookDeliveriesService {
   async get(tenantId: string, id: string): Promise<DeliveryDetailResource> {
     const delivery = await this.deliveries.find(tenantId, id);
     if (!delivery) throw notFound();
-    return deliveryDetail(delivery, await this.deliveries.findAttempts(id, ATTEMPTS_SHOWN));
+    return deliveryDetail(delivery, await this.deliveries.findAttempts(tenantId, id, ATTEMPTS_SHOWN));
   }
 
   /** One attempt more, at once, outside the order; whatever the state of the delivery is, and as often as it is asked for. */
@@ -54,25 +55,38 @@ export class WebhookDeliveriesService {
     const delivery = await this.deliveries.find(tenantId, id);
     if (!delivery) throw notFound();
     if (delivery.endpointGone) throw new Problem('invalid_state', 'Its endpoint was deleted.');
+    await this.waiting(tenantId);
     await this.retries.insert(tenantId, delivery);
     this.wakeUp.ring();
     return deliveryResource(delivery);
   }
 
-  /** @throws Problem 400 on `since`, `until`, `cursor` */
+  /** @throws Problem 400 on `since`, `until`, `cursor`; 429 while too much waits of what was asked for before */
   async replay(tenantId: string, dto: ReplayDto): Promise<ReplayResource> {
     const list = `webhook-replay/${tenantId}`;
     const range = rangeOf(dto);
     let after: PagePosition | null | undefined = this.cursors.decode(list, dto.cursor ?? undefined);
-    let replayed = 0;
+    const { count: waiting, pacedForMs } = await this.waiting(tenantId);
+    let [replayed, read] = [0, 0];
     do {
-      const batch = await this.retries.insertBatch(tenantId, range, after ?? undefined, REPLAYED_A_BATCH, replayed);
+      const limit = Math.min(READ_A_BATCH, MOST_WAITING - waiting - replayed);
+      const delayMs = pacedForMs + replayed * REPLAY_PACE_MS;
+      const batch = await this.retries.insertBatch(tenantId, range, after ?? undefined, limit, delayMs);
       replayed += batch.count;
+      read += batch.read;
       after = batch.last;
       this.wakeUp.ring();
-    } while (after && replayed < REPLAYED_A_REQUEST);
+    } while (after && read < READ_A_REQUEST && waiting + replayed < MOST_WAITING);
     const next = after ? this.cursors.seal(list, `${after.createdAt.getTime()}/${after.id}`) : null;
     return { object: 'webhook_replay', replayed, next_cursor: next };
+  }
+
+  /** @throws Problem 429 when the tenant may not ask for more now */
+  private async waiting(tenantId: string): Promise<{ count: number; pacedForMs: number }> {
+    const waiting = await this.retries.findWaiting(tenantId);
+    if (waiting.count < MOST_WAITING) return waiting;
+    const detail = `${MOST_WAITING} retries that you asked for wait to be sent; ask for more when they are.`;
+    throw new Problem('rate_limited', detail, { retryAfterSeconds: FULL_RETRY_SECONDS });
   }
 
   /** What a receiver got, held against what was sent and what signs. */

@@ -25,7 +25,7 @@ import { ENDPOINT_WEBHOOK_TYPES } from './webhook-types.js';
 
 const DEFAULT_PAGE = 20;
 /** Every event is written once for each of them. */
-const MOST_ENDPOINTS = 50;
+const MOST_ENDPOINTS = 20;
 const RELEASED_AT_ONCE = 1_000;
 
 /** Standing endpoints (contract, section 7). */
@@ -105,6 +105,7 @@ export class WebhookEndpointsService {
     const endpoint = found(await this.endpoints.find(tenant.id, id));
     const owner = { tenantId: tenant.id, endpointId: id };
     const secret = await this.secrets.rotate(owner, overlapSeconds ?? DEFAULT_OVERLAP_SECONDS);
+    if (secret === null) throw notFound();
     this.signing.forget(owner);
     return { ...this.resource(endpoint), secret };
   }

@@ -92,7 +92,9 @@ export class WebhookEndpointsStore {
     const data = {
       ...changes,
       ...(url !== undefined && { origin: new URL(url).origin }),
-      ...(status !== undefined && { statusReason: null, ...(status === 'enabled' && { failingSince: null }) }),
+      ...(status !== undefined && { statusReason: null }),
+      // Another receiver, or one that was mended, has failed nothing yet.
+      ...((url !== undefined || status === 'enabled') && { failingSince: null }),
     };
     return this.prisma.$transaction(async (tx) => {
       const { count } = await tx.webhookEndpoint.updateMany({ where: { tenantId, id, deletedAt: null }, data });
@@ -105,6 +107,8 @@ export class WebhookEndpointsStore {
   /** What is still to be delivered to it is given up, visibly. False when the tenant has no such endpoint. */
   async delete(tenantId: string, id: string): Promise<boolean> {
     return this.prisma.$transaction(async (tx) => {
+      // No rotation of its secret meanwhile.
+      await tx.$queryRaw`select id from tenants where id = ${tenantId}::uuid for no key update`;
       const count = await tx.$executeRaw`
         update webhook_endpoints set deleted_at = now(), updated_at = now(), headers_ciphertext = null
          where tenant_id = ${tenantId}::uuid and id = ${id}::uuid and deleted_at is null`;
@@ -116,19 +120,22 @@ export class WebhookEndpointsStore {
   /**
    * Disables an endpoint that is enabled, and writes the webhook about it to the tenant's other endpoints that want it.
    *
+   * @param url that has failed: the endpoint may have another one by now
    * @param write the body of that webhook
-   * @returns false when it was not enabled any more
+   * @returns false when it was not enabled any more, or is another receiver by now
    */
   async disable(
     tenantId: string,
     id: string,
+    url: string,
     reason: EndpointDisabledReason,
     write: (endpoint: EndpointRecord) => string,
   ): Promise<boolean> {
     return this.prisma.$transaction(async (tx) => {
       const count = await tx.$executeRaw`
         update webhook_endpoints set status = 'disabled', status_reason = ${reason}, updated_at = now()
-         where tenant_id = ${tenantId}::uuid and id = ${id}::uuid and status = 'enabled' and deleted_at is null`;
+         where tenant_id = ${tenantId}::uuid and id = ${id}::uuid and url = ${url}
+           and status = 'enabled' and deleted_at is null`;
       if (count === 0) return false;
       const endpoint = toRecord(await tx.webhookEndpoint.findFirstOrThrow({ where: { tenantId, id }, select: SHOWN }));
       const listeners = await tx.webhookEndpoint.findMany({

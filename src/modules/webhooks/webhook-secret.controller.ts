@@ -1,5 +1,6 @@
 import { Body, Controller, Get, HttpCode, Post } from '@nestjs/common';
 import { ApiBody, ApiOperation, ApiProperty, ApiResponse, ApiTags } from '@nestjs/swagger';
+import { Problem } from '../../common/errors/problem.js';
 import { ApiProblems } from '../../common/http/api-problems.js';
 import { BodyPipe } from '../../common/validation/validate.pipe.js';
 import { RequireScope, Tenant, type CurrentTenant } from '../tenants/auth.guard.js';
@@ -43,6 +44,7 @@ export class WebhookSecretController {
   ): Promise<WebhookSecretResource> {
     const secret = await this.store.rotate(callbacksOf(tenant), body.overlap_seconds ?? DEFAULT_OVERLAP_SECONDS);
     this.signing.forget(callbacksOf(tenant));
+    if (secret === null) throw Problem.notFound('The tenant');
     return { secret };
   }
 }

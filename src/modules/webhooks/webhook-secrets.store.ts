@@ -54,16 +54,23 @@ export class WebhookSecretsStore {
     }));
   }
 
-  /** Puts a new secret in the current one's place, which signs along until the overlap has passed. */
-  async rotate(owner: SecretOwner, overlapSeconds: number): Promise<string> {
+  /**
+   * Puts a new secret in the current one's place, which signs along until the overlap has passed.
+   * @returns null when the owner has been deleted
+   */
+  async rotate(owner: SecretOwner, overlapSeconds: number): Promise<string | null> {
     const { tenantId, endpointId } = owner;
     const secret = newWebhookSecret();
     const id = uuidv7();
     const ciphertext = this.keyring.encrypt(secret, place(tenantId, id));
     await this.insertFirst(owner);
-    await this.prisma.$transaction(async (tx) => {
+    return this.prisma.$transaction(async (tx) => {
       // One rotation of a tenant at a time, because each must find exactly one current secret.
-      await tx.$queryRaw`select id from tenants where id = ${tenantId}::uuid for no key update`;
+      const standing = await tx.$queryRaw<unknown[]>`
+        select id from tenants where id = ${tenantId}::uuid and deleted_at is null for no key update`;
+      const where = { tenantId, id: endpointId ?? '', deletedAt: null };
+      const gone = standing.length === 0 || (endpointId !== null && !(await tx.webhookEndpoint.findFirst({ where })));
+      if (gone) return null;
       await tx.$executeRaw`
         update webhook_secrets
            set expires_at = now() + ${overlapSeconds}::int * interval '1 second'
@@ -76,8 +83,8 @@ export class WebhookSecretsStore {
                 or id in (select s.id from webhook_secrets s
                            where s.tenant_id = ${tenantId}::uuid and s.endpoint_id is not distinct from ${endpointId}::uuid
                            order by s.created_at desc, s.id desc offset ${MOST_SIGNING}::int))`;
+      return secret;
     });
-    return secret;
   }
 
   private async read({ tenantId, endpointId }: SecretOwner): Promise<string[]> {

@@ -12,6 +12,14 @@ export interface Sent {
   attempt: AttemptRecord;
 }
 
+/** What is sent beside the body. */
+export interface Signed {
+  headers: Record<string, string>;
+  /** the client's own ones among them */
+  own: Record<string, string>;
+  startedAt: Date;
+}
+
 /** Signs a webhook and makes one attempt. */
 @Injectable()
 export class WebhookSender implements OnModuleDestroy {
@@ -26,14 +34,18 @@ export class WebhookSender implements OnModuleDestroy {
   }
 
   /** Null when there is no secret to sign with: the tenant or the endpoint was deleted. */
-  async send(delivery: ClaimedDelivery): Promise<Sent | null> {
-    const { id, tenantId, endpointId, url, body, headersCiphertext, callbackAllowedHosts: allowedHosts } = delivery;
+  async sign(delivery: ClaimedDelivery): Promise<Signed | null> {
+    const { id, tenantId, endpointId, body, headersCiphertext } = delivery;
     const secrets = await this.secrets.find({ tenantId, endpointId });
     if (secrets.length === 0) return null;
     const own = endpointId === null ? {} : this.headers.read(tenantId, endpointId, headersCiphertext);
     const startedAt = new Date();
     const headers = { ...own, ...webhookHeaders(id, Math.floor(startedAt.getTime() / 1000), body, secrets) };
-    const outcome = await this.outbound.post({ url, headers, body, allowedHosts });
-    return { outcome, attempt: attemptRecord(startedAt, url, headers, new Set(Object.keys(own)), outcome) };
+    return { headers, own, startedAt };
+  }
+
+  async send({ url, body, callbackAllowedHosts }: ClaimedDelivery, { headers, own, startedAt }: Signed): Promise<Sent> {
+    const outcome = await this.outbound.post({ url, headers, body, allowedHosts: callbackAllowedHosts });
+    return { outcome, attempt: attemptRecord(startedAt, url, headers, own, outcome) };
   }
 }

@@ -89,13 +89,16 @@ export class WebhooksDispatcher implements OnApplicationBootstrap {
   /** Null when nothing was sent, and that was settled here. */
   private async send(delivery: ClaimedDelivery, lease: Lease): Promise<Sent | null> {
     try {
-      if (delivery.receiver === 'gone') await this.record(delivery, lease, ENDPOINT_GONE);
-      else if (!lease.covers(this.config.callbackTimeoutMs)) await this.queues.release([delivery.queueId], lease.token);
-      else {
-        const sent = await this.sender.send(delivery);
-        if (sent) return sent;
-        await this.record(delivery, lease, TENANT_GONE);
+      if (delivery.receiver === 'gone') {
+        await this.record(delivery, lease, ENDPOINT_GONE);
+        return null;
       }
+      const signed = await this.sender.sign(delivery);
+      // After everything that can take time, and before the receiver hears of it.
+      const inTime = lease.covers(this.config.callbackTimeoutMs);
+      if (signed && inTime) return await this.sender.send(delivery, signed);
+      if (signed) await this.queues.release([delivery.queueId], lease.token);
+      else await this.record(delivery, lease, TENANT_GONE);
     } catch (error) {
       this.logger.error({ err: error, delivery_id: delivery.id }, 'a webhook could not be sent; its claim expires');
     }
@@ -106,15 +109,19 @@ export class WebhooksDispatcher implements OnApplicationBootstrap {
     const verdict = this.judge(delivery, outcome);
     this.metrics.deliveryAttempts.inc({ outcome: outcome.kind === 'response' ? verdict.status : outcome.errorClass });
     await this.record(delivery, lease, { ...verdict, attempt });
-    const { tenantId, endpointId } = delivery;
-    if (endpointId !== null && isGone(outcome)) await this.shutdown.disable({ tenantId, endpointId }, 'gone');
+    if (isGone(outcome)) await this.disable(delivery, 'gone');
   }
 
-  /** A test is made once: whoever asked for it is looking. */
-  private judge(delivery: ClaimedDelivery, outcome: OutboundOutcome): Verdict {
-    const verdict = verdictOf(outcome, delivery.attempts, this.config.callbackRetryScheduleMs);
-    const ends = verdict.status === 'failing' && delivery.eventType === TEST_WEBHOOK_TYPE;
-    return ends ? { ...verdict, status: 'exhausted', retryInMs: null } : verdict;
+  /** A test is made once: whoever asked for it is looking. Another manual attempt that fails leaves the schedule as it is. */
+  private judge({ attempts, manual, eventType }: ClaimedDelivery, outcome: OutboundOutcome): Verdict {
+    const isTest = eventType === TEST_WEBHOOK_TYPE;
+    const verdict = verdictOf(outcome, attempts, this.config.callbackRetryScheduleMs);
+    if (verdict.status === 'delivered' || isGone(outcome) || !(manual || isTest)) return verdict;
+    return { ...verdict, status: isTest ? 'exhausted' : 'failing', retryInMs: null };
+  }
+
+  private async disable({ tenantId, endpointId, url }: ClaimedDelivery, reason: 'gone' | 'failing'): Promise<void> {
+    if (endpointId !== null) await this.shutdown.disable({ tenantId, endpointId, url }, reason);
   }
 
   private async record(
@@ -125,9 +132,7 @@ export class WebhooksDispatcher implements OnApplicationBootstrap {
     const marked = await this.outcomes.mark({ attempt: null, ...verdict, delivery, leaseToken: lease.token });
     if (marked === 'lost') this.metrics.lostLeases.inc({ loop: 'dispatcher' });
     const { id, jobId, tenantId, endpointId } = delivery;
-    if (marked === 'endpointFailed' && endpointId !== null) {
-      await this.shutdown.disable({ tenantId, endpointId }, 'failing');
-    }
+    if (marked === 'endpointFailed') await this.disable(delivery, 'failing');
     if (verdict.status !== 'exhausted') return;
     const fields = {
       delivery_id: id,

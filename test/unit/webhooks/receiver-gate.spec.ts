@@ -24,17 +24,17 @@ function stage(): {
 }
 
 function poolOf(gate: ReceiverGate, origin: string): Pool {
-  return gate.places().origins.find((each) => each.origin === origin)?.pool ?? 'new';
+  return gate.places().origins[origin]?.pool ?? 'new';
 }
 
 function freeOf(gate: ReceiverGate, origin: string): number | undefined {
-  return gate.places().origins.find((each) => each.origin === origin)?.free;
+  return gate.places().origins[origin]?.free;
 }
 
 describe('ReceiverGate', () => {
   it('should give few places to a receiver that nothing is known of', () => {
     const { gate } = stage();
-    expect(gate.places()).toMatchObject({ origins: [], newFree: PLACES.new.anOrigin });
+    expect(gate.places()).toMatchObject({ origins: {}, newFree: PLACES.new.anOrigin });
     gate.enter('a');
     expect(freeOf(gate, 'a')).toBe(PLACES.new.anOrigin - 1);
     expect(gate.places().pools).toEqual({
@@ -92,9 +92,16 @@ describe('ReceiverGate', () => {
     const { gate, clock, answer } = stage();
     answer('a', 15_000);
     clock.ms += 600_001;
-    expect(gate.places().origins).toEqual([]);
+    expect(gate.places().origins).toEqual({});
+    answer('slow', 15_000);
     for (let i = 0; i < 1_500; i += 1) answer(`many-${i}`, 1);
-    expect(gate.places().origins).toHaveLength(1_000);
+    answer('many-600', 1);
+    const known = Object.keys(gate.places().origins);
+    expect(known).toHaveLength(1_000);
+    // Whoever lets us wait is forgotten first, then whoever was used least recently.
+    expect(known).not.toContain('slow');
+    expect(known).toContain('many-600');
+    expect(known).not.toContain('many-400');
   });
 
   it('should never lose count of the places', () => {
@@ -110,6 +117,6 @@ describe('ReceiverGate', () => {
     for (const visit of open) gate.leave(visit, true);
     const { pools, origins } = gate.places();
     expect(pools).toEqual({ proven: PLACES.proven.all, new: PLACES.new.all, penalised: PLACES.penalised.all });
-    for (const { pool, free } of origins) expect(free).toBe(PLACES[pool].anOrigin);
+    for (const { pool, free } of Object.values(origins)) expect(free).toBe(PLACES[pool].anOrigin);
   });
 });
