@@ -23,8 +23,21 @@ export interface DeliveryOutcome {
   attempt: AttemptRecord | null;
 }
 
-/** `endpointFailed`: the endpoint has taken nothing for so long that it is to be disabled. */
-export type Marked = 'lost' | 'written' | 'endpointFailed';
+export interface Marked {
+  /** False when the claim was gone: whoever has it now decides. */
+  written: boolean;
+  /** The endpoint has taken nothing for so long that it is to be disabled. */
+  endpointFailed: boolean;
+  /** Another webhook of the queue is due now. */
+  more: boolean;
+}
+
+interface MarkedRow {
+  queueId: string;
+  leaseToken: string;
+  endpointFailed: boolean;
+  more: boolean;
+}
 
 const OUTCOMES_A_STATEMENT = 500;
 /** Within the margin of the lease: a claim that is over writes nothing. */
@@ -60,7 +73,7 @@ export class DeliveryOutcomesStore {
     const records = outcomes.flatMap(({ attempt, delivery }) =>
       attempt ? [{ ...attempt, queue_id: delivery.queueId, delivery_id: delivery.id, manual: delivery.manual }] : [],
     );
-    const rows = await this.prisma.$queryRaw<{ queueId: string; leaseToken: string; endpointFailed: boolean }[]>`
+    const rows = await this.prisma.$queryRaw<MarkedRow[]>`
       with input as (
         select * from json_to_recordset(${JSON.stringify(outcomes.map(toRow))}::json) as i(
           queue_id uuid, version integer, lease uuid, delivery_id uuid, manual boolean, endpoint_id uuid, status text,
@@ -85,7 +98,7 @@ export class DeliveryOutcomesStore {
                 or (i.final <> 'failing' and q.version = i.version
                     and not exists (select 1 from webhook_deliveries other
                                      where other.queue_id = q.id and other.status in ${OPEN} and other.id <> i.delivery_id)))
-        returning q.id, i.lease
+        returning q.id, i.lease, false as more
       ), kept as (
         update webhook_queues q
            set lease_token = null, failures = case when i.final = 'failing' then q.failures + 1 else 0 end,
@@ -98,9 +111,9 @@ export class DeliveryOutcomesStore {
           from decided i
          where (select count(*) from locked) > 0 and q.id = i.queue_id and q.lease_token = i.lease
            and not exists (select 1 from finished f where f.id = q.id)
-        returning q.id, i.lease
+        returning q.id, i.lease, q.due_at <= now()
       ), held as (
-        select i.* from decided i
+        select i.*, q.more or (i.manual and i.final = 'delivered') as more from decided i
           join (select * from finished union all select * from kept) q on q.id = i.queue_id and q.lease = i.lease
       ), hurried as (
         -- What a person got through need not be waited for.
@@ -142,19 +155,16 @@ export class DeliveryOutcomesStore {
           -- The delivery itself may be gone.
          where exists (select 1 from decided i where i.queue_id = a.queue_id)
       )
-      select i.queue_id as "queueId", i.lease as "leaseToken",
+      select i.queue_id as "queueId", i.lease as "leaseToken", i.more,
              -- Compared, not searched with "exists": that was planned as a read of all endpoints.
              not exists (select 1 from held s where s.endpoint_id = i.endpoint_id and s.status = 'delivered') and coalesce((
                select e.failing_since < now() - ${ENDPOINT_PATIENCE}
                  from webhook_endpoints e where e.id = i.endpoint_id and e.status = 'enabled'), false) as "endpointFailed"
         from held i`;
-    const byClaim = new Map(
-      rows.map(({ queueId, leaseToken, endpointFailed }) => [queueId + leaseToken, endpointFailed]),
-    );
+    const byClaim = new Map(rows.map((row) => [row.queueId + row.leaseToken, row]));
     return outcomes.map(({ delivery, leaseToken }) => {
-      const endpointFailed = byClaim.get(delivery.queueId + leaseToken);
-      if (endpointFailed === undefined) return 'lost';
-      return endpointFailed ? 'endpointFailed' : 'written';
+      const row = byClaim.get(delivery.queueId + leaseToken);
+      return { written: row !== undefined, endpointFailed: row?.endpointFailed ?? false, more: row?.more ?? false };
     });
   }
 }

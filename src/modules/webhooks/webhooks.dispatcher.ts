@@ -30,6 +30,8 @@ const ENDPOINT_GONE: Verdict = { status: 'exhausted', retryInMs: null, error: 't
 export class WebhooksDispatcher implements OnApplicationBootstrap {
   private readonly inFlight = new Set<Promise<void>>();
   private readonly gate = new ReceiverGate();
+  /** There may be more that is due, for which there was no place. */
+  private limited = false;
 
   constructor(
     @Inject(CONFIG) private readonly config: Config,
@@ -49,16 +51,21 @@ export class WebhooksDispatcher implements OnApplicationBootstrap {
     );
   }
 
-  /** Claims and starts what is due. True when more may be due and there is room for it. */
-  async tick(): Promise<boolean> {
+  /** Claims and starts what is due. What there is no place for now is claimed when places are free: never at once again. */
+  async tick(): Promise<false> {
     const places = this.gate.places();
-    if (places.pools.proven < MIN_FREE) return false;
+    this.limited = places.pools.proven < MIN_FREE;
+    if (this.limited) return false;
     const lease = new Lease(this.config.callbackTimeoutMs + LEASE_MARGIN_MS);
     const claimed = await this.queues.claimDueAnyTenant(lease, places);
     const held = claimed.filter(({ receiver }) => receiver === 'holds').map(({ queueId }) => queueId);
     for (const delivery of claimed) if (delivery.receiver !== 'holds') this.start(delivery, lease);
-    if (held.length > 0) await this.queues.hold(held, lease.token);
-    return claimed.length > 0;
+    this.limited = this.gate.isFull();
+    if (held.length > 0) {
+      await this.queues.hold(held, lease.token);
+      this.wakeUp.ring();
+    }
+    return false;
   }
 
   /** Waits for the attempts under way, which their own wall clock bounds. */
@@ -81,7 +88,7 @@ export class WebhooksDispatcher implements OnApplicationBootstrap {
       })
       .finally(() => {
         this.inFlight.delete(attempt);
-        this.wakeUp.ring();
+        if (this.limited) this.wakeUp.ring();
       });
     this.inFlight.add(attempt);
   }
@@ -130,9 +137,10 @@ export class WebhooksDispatcher implements OnApplicationBootstrap {
     verdict: Verdict & Partial<Pick<DeliveryOutcome, 'attempt'>>,
   ): Promise<void> {
     const marked = await this.outcomes.mark({ attempt: null, ...verdict, delivery, leaseToken: lease.token });
-    if (marked === 'lost') this.metrics.lostLeases.inc({ loop: 'dispatcher' });
+    if (!marked.written) this.metrics.lostLeases.inc({ loop: 'dispatcher' });
+    if (marked.more) this.wakeUp.ring();
     const { id, jobId, tenantId, endpointId } = delivery;
-    if (marked === 'endpointFailed') await this.disable(delivery, 'failing');
+    if (marked.endpointFailed) await this.disable(delivery, 'failing');
     if (verdict.status !== 'exhausted') return;
     const fields = {
       delivery_id: id,
