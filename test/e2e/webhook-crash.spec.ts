@@ -5,7 +5,7 @@ import { runOutage } from '../support/webhook-crash/outage-run.js';
 import { WebhookStage } from '../support/webhook-crash/webhook-stage.js';
 
 const MOST_SHOWN = 20;
-const LOAD = { jobs: 300, kills: 12, stills: 2, teams: 10, clients: 5 };
+const LOAD = { kills: 8, stills: 2, teams: 10, clients: 5 };
 
 const database = useDatabase();
 let stage: WebhookStage;
@@ -33,14 +33,10 @@ describe('workers that are killed again and again while they send webhooks', () 
   }, 600_000);
 });
 
-describe('a receiver that is away for longer than several steps of the schedule', () => {
-  it.each(['refuses connections', 'answers 503'] as const)(
-    'should get everything in order once it is back, when it %s until then',
-    async (outage) => {
-      const { line, violations } = await runOutage(stage, outage);
-      say(line);
-      expect(violations.slice(0, MOST_SHOWN)).toEqual([]);
-    },
-    400_000,
-  );
+describe('receivers that are away for longer than several steps of the schedule', () => {
+  it('should get everything in order once they are back, whether they refused connections or answered 503', async () => {
+    const results = await Promise.all([runOutage(stage, 'refuses connections'), runOutage(stage, 'answers 503')]);
+    for (const { line } of results) say(line);
+    expect(results.flatMap(({ violations }) => violations.slice(0, MOST_SHOWN))).toEqual([]);
+  }, 400_000);
 });

@@ -72,17 +72,6 @@ export class ReceiverGate {
     };
   }
 
-  /** Whether a receiver that is being called, or a kind of them, has no place left. */
-  isFull(): boolean {
-    const pools = Object.keys(PLACES) as Pool[];
-    if (pools.some((pool) => this.taken[pool] >= PLACES[pool].all)) return true;
-    for (const { origin } of this.visits) {
-      const receiver = this.receivers.get(origin);
-      if (receiver && receiver.inFlight >= PLACES[receiver.pool].anOrigin) return true;
-    }
-    return false;
-  }
-
   enter(origin: string): Visit {
     const nowMs = this.now();
     const receiver = this.receivers.get(origin) ?? { pool: 'new', inFlight: 0, averageMs: 0, usedAtMs: nowMs };

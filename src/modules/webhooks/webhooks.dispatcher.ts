@@ -9,7 +9,7 @@ import { DeliveryOutcomesStore, type DeliveryOutcome } from './delivery-outcomes
 import { DeliveryQueuesStore, type ClaimedDelivery } from './delivery-queues.store.js';
 import { DeliveryWakeUp } from './delivery-wake-up.js';
 import { EndpointShutdown } from './endpoint-shutdown.js';
-import { PLACES, ReceiverGate } from './receiver-gate.js';
+import { PLACES, ReceiverGate, type Places, type Pool } from './receiver-gate.js';
 import { isGone, verdictOf, type Verdict } from './retry-schedule.js';
 import { TEST_WEBHOOK_TYPE } from './webhook-types.js';
 import { WebhookSender, type Sent } from './webhook-sender.js';
@@ -51,8 +51,8 @@ export class WebhooksDispatcher implements OnApplicationBootstrap {
     );
   }
 
-  /** Claims and starts what is due. What there is no place for now is claimed when places are free: never at once again. */
-  async tick(): Promise<false> {
+  /** Claims and starts what is due. True when there may be more for which a place has become free meanwhile. */
+  async tick(): Promise<boolean> {
     const places = this.gate.places();
     this.limited = places.pools.proven < MIN_FREE;
     if (this.limited) return false;
@@ -60,12 +60,9 @@ export class WebhooksDispatcher implements OnApplicationBootstrap {
     const claimed = await this.queues.claimDueAnyTenant(lease, places);
     const held = claimed.filter(({ receiver }) => receiver === 'holds').map(({ queueId }) => queueId);
     for (const delivery of claimed) if (delivery.receiver !== 'holds') this.start(delivery, lease);
-    this.limited = this.gate.isFull();
-    if (held.length > 0) {
-      await this.queues.hold(held, lease.token);
-      this.wakeUp.ring();
-    }
-    return false;
+    this.limited = isLimited(places, claimed);
+    if (held.length > 0) await this.queues.hold(held, lease.token);
+    return held.length > 0 || (this.limited && claimed.length > 0);
   }
 
   /** Waits for the attempts under way, which their own wall clock bounds. */
@@ -151,4 +148,17 @@ export class WebhooksDispatcher implements OnApplicationBootstrap {
     };
     this.logger.warn(fields, 'a webhook was given up');
   }
+}
+
+/** Whether a claim got all that there were places for, or left out receivers that have none. */
+function isLimited({ origins, pools, newFree }: Places, claimed: ClaimedDelivery[]): boolean {
+  if (Object.values(origins).some(({ free }) => free === 0)) return true;
+  const byOrigin = new Map<string, number>();
+  const byPool: Record<Pool, number> = { proven: 0, new: 0, penalised: 0 };
+  for (const { origin } of claimed) {
+    byOrigin.set(origin, (byOrigin.get(origin) ?? 0) + 1);
+    byPool[origins[origin]?.pool ?? 'new'] += 1;
+  }
+  if ([...byOrigin].some(([origin, count]) => count >= (origins[origin]?.free ?? newFree))) return true;
+  return (Object.keys(pools) as Pool[]).some((pool) => byPool[pool] >= pools[pool]);
 }

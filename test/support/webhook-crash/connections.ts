@@ -1,7 +1,9 @@
-/** A time in which a process was stopped and held its claims longer than they last. */
+/** A time in which a process was stopped, for about as long as its claims last. */
 export interface Still {
   fromMs: number;
   untilMs: number;
+  /** `fromMs` on the wall clock, in seconds */
+  fromSeconds: number;
 }
 
 /** A process of a worker, from its start to its end. */

@@ -1,13 +1,16 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { eventually } from '../gateway.js';
 import { MANNERS, type CallbackReceiver } from './callback-receiver.js';
-import { killAgainAndAgain } from './killing.js';
+import { nowMs } from './clock.js';
+import { killAgainAndAgain, type KillStep } from './killing.js';
+import type { Load } from './load.js';
+import { isSentLate } from './overlaps.js';
 import type { TracedReceipt, Verdict } from './verdict.js';
+import type { Worker } from './worker.js';
 import { LEASE_MS, type WebhookStage } from './webhook-stage.js';
 
 export interface CrashRunOptions {
-  /** At least so many are made. */
-  jobs: number;
+  /** Beside those that belong to a standstill and to the end. */
   kills: number;
   stills: number;
   teams: number;
@@ -22,6 +25,8 @@ export interface CrashRunResult {
   killsMidPost: number;
 }
 
+/** Made while one step of the killing lasts; before a standstill, at once. */
+const JOBS = { kill: 20, still: 60 };
 /** Webhooks gather for so long before both workers are killed at once. */
 const SHORTEST_CALM_MS = 500;
 const LONGEST_CALM_MS = 1_500;
@@ -35,29 +40,45 @@ export async function runCrashes(stage: WebhookStage, options: CrashRunOptions):
   const load = stage.newLoad('crash');
   const random = stage.random.fork('teams');
   for (let team = 0; team < options.teams; team++) await load.addTeam(pickSome(receivers, random.whole(1, 2), random));
-  const loading = load.run(options.clients, receivers, options.jobs);
+  const loading = load.run(options.clients, receivers);
   // It is waited for below, whatever happens until then.
   loading.catch(() => undefined);
-  const plan = { kills: options.kills, stills: options.stills, leaseMs: LEASE_MS };
-  let leases: string[];
+  const onStep = async (step: KillStep): Promise<void> => {
+    if (step === 'kill') load.allow(JOBS.kill);
+    else await load.burst(JOBS.still, receivers, stage.random.fork('burst'));
+  };
+  const underWay = (worker: Worker): number => stage.underWay(worker);
+  const plan = { kills: options.kills, stills: options.stills, leaseMs: LEASE_MS, underWay, onStep };
+  let end: LastKill;
   try {
     await killAgainAndAgain(stage.workers, plan, stage.random.fork('kills'));
-    leases = await killAllAtOnce(stage);
+    load.allow(JOBS.kill);
+    end = await killAllAtOnce(stage);
   } finally {
     load.stop();
   }
   await loading;
   const stuck = await stage.settle();
   const verdict = await stage.judge(load.tenantIds, receivers);
-  const violations = [...leases, ...stuck, ...verdict.violations];
-  const { line, killsMidPost } = await summarise(stage, load.jobs, load.tenantIds, verdict, violations.length);
-  return { line, violations, killsMidPost };
+  const violations = [...end.violations, ...stuck, ...verdict.violations];
+  const { counts, killsMidPost } = await summarise(stage, load, verdict);
+  const recovery = `${end.claims} claims of the last kill taken over after ${(end.recoveryMs / 1_000).toFixed(1)} s`;
+  return { line: [...counts, recovery, `${violations.length} violations`].join(', '), violations, killsMidPost };
 }
 
-/** The last kill, of both: their claims end in time, and others get them. Returns what is wrong with that. */
-async function killAllAtOnce({ workers, records, random }: WebhookStage): Promise<string[]> {
+interface LastKill {
+  /** What is wrong with the claims that were left. */
+  violations: string[];
+  claims: number;
+  /** Until all of them were taken over. */
+  recoveryMs: number;
+}
+
+/** The last kill, of both: their claims end in time, and others get them. */
+async function killAllAtOnce({ workers, records, random }: WebhookStage): Promise<LastKill> {
   await sleep(random.fork('calm').whole(SHORTEST_CALM_MS, LONGEST_CALM_MS));
   await Promise.all(workers.map((worker) => worker.kill()));
+  const killedAtMs = nowMs();
   const orphans = await records.leases();
   await Promise.all(workers.map((worker) => worker.boot()));
   const tokens = new Set(orphans.map(({ lease_token }) => lease_token));
@@ -70,7 +91,8 @@ async function killAllAtOnce({ workers, records, random }: WebhookStage): Promis
     () => ['the claims of killed workers are not taken over'],
   );
   const long = orphans.filter(({ left_ms }) => left_ms > LEASE_MS);
-  return [...kept, ...long.map(({ id, left_ms }) => `queue ${id} is claimed for ${left_ms} ms more`)];
+  const violations = [...kept, ...long.map(({ id, left_ms }) => `queue ${id} is claimed for ${left_ms} ms more`)];
+  return { violations, claims: orphans.length, recoveryMs: nowMs() - killedAtMs };
 }
 
 function pickSome(
@@ -82,39 +104,37 @@ function pickSome(
   return Array.from({ length: count }, (_, place) => receivers[(first + place) % receivers.length]!);
 }
 
-/** A run in a line. */
 async function summarise(
   { seed, records, workers }: WebhookStage,
-  jobs: number,
-  tenantIds: readonly string[],
-  { traced, excess, lateRepeats }: Verdict,
-  violations: number,
-): Promise<{ line: string; killsMidPost: number }> {
-  const deliveries = await records.deliveries(tenantIds);
+  load: Load,
+  { traced, excess }: Verdict,
+): Promise<{ counts: string[]; killsMidPost: number }> {
+  const deliveries = await records.deliveries(load.tenantIds);
   const superseded = deliveries.filter(({ status }) => status === 'superseded').length;
   const instances = workers.flatMap((worker) => worker.instances);
   const kills = instances.filter(({ killedAtMs }) => killedAtMs !== null).length;
   const stills = instances.reduce((sum, instance) => sum + instance.stills.length, 0);
   const cut = traced.filter(({ sender, overAtMs }) => sender.killedAtMs !== null && overAtMs > sender.killedAtMs);
+  const late = traced.filter(isSentLate);
+  const outOfOrder = late.filter((receipt) => isOutOfOrder(receipt, traced)).length;
   const killsMidPost = new Set(cut.map(({ sender }) => sender)).size;
-  const line = [
-    `seed ${seed}: ${jobs} jobs`,
+  const counts = [
+    `seed ${seed}: ${load.jobs} jobs`,
     `${deliveries.length} webhooks (${superseded} superseded)`,
     `${traced.length} requests`,
     `${kills} kills (${killsMidPost} mid-POST, of ${cut.length} requests) and ${stills} standstills`,
     `${excess.unrecorded} sends that left no record and ${excess.uncounted} that did not count`,
-    `${lateRepeats} late repeats`,
-    `sent again at most ${(slowestRecoveryMs(cut, traced) / 1_000).toFixed(1)} s after the kill`,
-    `${violations} violations`,
-  ].join(', ');
-  return { line, killsMidPost };
+    `${late.length} sent late by a process that had stood still (${outOfOrder} out of order)`,
+  ];
+  return { counts, killsMidPost };
 }
 
-/** From a kill in the middle of a request to the next request of the same webhook. */
-function slowestRecoveryMs(cut: readonly TracedReceipt[], all: readonly TracedReceipt[]): number {
-  const times = cut.map(({ id, arrivedAtMs, sender }) => {
-    const next = all.find((other) => other.id === id && other.arrivedAtMs > arrivedAtMs);
-    return next ? next.arrivedAtMs - (sender.killedAtMs ?? 0) : 0;
-  });
-  return Math.max(0, ...times);
+/** Its receiver had never got it, and had got a later webhook of the job. */
+function isOutOfOrder({ id, delivery, arrivedAtMs }: TracedReceipt, traced: readonly TracedReceipt[]): boolean {
+  const before = traced.filter(
+    (other) => other.delivery.queue_id === delivery.queue_id && other.arrivedAtMs < arrivedAtMs,
+  );
+  return (
+    before.every((other) => other.id !== id) && before.some((other) => other.delivery.sequence > delivery.sequence)
+  );
 }

@@ -5,7 +5,7 @@ import type { CallbackReceiver } from './callback-receiver.js';
 
 const EVENTS = ['job.queued', 'job.processing', 'job.finished', 'job.failed', 'job.canceled'];
 const EVENTS_AND_PROGRESS = [...EVENTS, 'job.progress'];
-const LONGEST_PAUSE_MS = 900;
+const LONGEST_PAUSE_MS = 500;
 
 /** A tenant, as its client knows it. */
 export interface Team {
@@ -19,6 +19,7 @@ export interface Team {
 export class Load {
   readonly teams: Team[] = [];
   jobs = 0;
+  private allowed = 0;
   private stopped = false;
 
   constructor(
@@ -53,18 +54,33 @@ export class Load {
     this.teams.push(team);
   }
 
-  /** Clients that make one job after another until `stop`, at least so many. */
-  async run(clients: number, receivers: readonly CallbackReceiver[], least: number): Promise<void> {
+  /** Clients that make one job after another, as many as are allowed, until `stop`. */
+  async run(clients: number, receivers: readonly CallbackReceiver[]): Promise<void> {
     const client = async (number: number): Promise<void> => {
       const random = this.random.fork(`client ${number}`);
-      while (!this.stopped || this.jobs < least) {
-        await this.createJob(random.pick(this.teams), random.pick(receivers), random.chance(0.5));
+      while (!this.stopped || this.jobs < this.allowed) {
+        if (this.jobs < this.allowed)
+          await this.createJob(random.pick(this.teams), random.pick(receivers), random.chance(0.5));
         await sleep(random.whole(0, LONGEST_PAUSE_MS));
       }
     };
     await Promise.all(Array.from({ length: clients }, (_, number) => client(number)));
   }
 
+  /** So many jobs at once. */
+  async burst(jobs: number, receivers: readonly CallbackReceiver[], random: Random): Promise<void> {
+    this.allowed += jobs;
+    const create = (): Promise<void> =>
+      this.createJob(random.pick(this.teams), random.pick(receivers), random.chance(0.5));
+    await Promise.all(Array.from({ length: jobs }, create));
+  }
+
+  /** So many jobs more. */
+  allow(jobs: number): void {
+    this.allowed += jobs;
+  }
+
+  /** When all that are allowed are made. */
   stop(): void {
     this.stopped = true;
   }

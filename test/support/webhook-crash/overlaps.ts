@@ -8,20 +8,23 @@ type Queue = readonly TracedReceipt[];
  *
  * @param byQueue the requests of each queue in the order of their arrival
  */
-export function findOverlaps(byQueue: ReadonlyMap<string, Queue>): { violations: string[]; lateRepeats: number } {
+export function findOverlaps(byQueue: ReadonlyMap<string, Queue>): string[] {
   const violations: string[] = [];
-  let lateRepeats = 0;
   for (const queue of byQueue.values()) {
-    for (const [place, later] of queue.entries()) {
-      const isLate = isLateRepeat(later, queue);
-      if (isLate) lateRepeats += 1;
-      const same = queue
-        .slice(0, place)
-        .find((earlier) => earlier.overAtMs > later.arrivedAtMs && !wasAway(earlier, later));
-      if (same && !isLate) violations.push(`at once: ${describe(same)} and ${describe(later)}`);
+    let underWay: TracedReceipt[] = [];
+    for (const later of queue) {
+      underWay = underWay.filter(({ overAtMs }) => overAtMs > later.arrivedAtMs);
+      const same = isLateRepeat(later, queue)
+        ? undefined
+        : underWay.find((earlier) => !wasAway(earlier, later) && !isLateRepeat(earlier, queue));
+      underWay.push(later);
+      if (!same) continue;
+      violations.push(`at once: ${describe(same)} and ${describe(later)}`);
+      // One of a queue tells enough.
+      break;
     }
   }
-  return { violations, lateRepeats };
+  return violations;
 }
 
 /** The earlier one's sender was killed before the later one came, or stood still and lost its claim. */
@@ -35,8 +38,10 @@ function wasAway({ sender, arrivedAtMs }: TracedReceipt, later: TracedReceipt): 
  * repeat can arrive late"). That is one request of each queue at most: none, when it had sent what it held before it stopped.
  */
 function isLateRepeat(receipt: TracedReceipt, queue: Queue): boolean {
+  if (isSentLate(receipt)) return true;
   return receipt.sender.stills.some((still) => {
-    if (receipt.arrivedAtMs < still.untilMs) return false;
+    const since = queue.find(({ sender, arrivedAtMs }) => sender === receipt.sender && arrivedAtMs >= still.untilMs);
+    if (since !== receipt) return false;
     const isRepeat = queue.some(
       (other) =>
         other.id === receipt.id &&
@@ -46,6 +51,11 @@ function isLateRepeat(receipt: TracedReceipt, queue: Queue): boolean {
     );
     return isRepeat && !hadSent(receipt, still, queue);
   });
+}
+
+/** Signed before its process was stopped, and sent when that went on. */
+export function isSentLate({ timestamp, arrivedAtMs, sender }: TracedReceipt): boolean {
+  return sender.stills.some(({ fromSeconds, untilMs }) => Number(timestamp) <= fromSeconds && arrivedAtMs >= untilMs);
 }
 
 /** Its sender had another request of this queue under way when it stopped: somebody else sent that again. */

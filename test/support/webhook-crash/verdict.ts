@@ -2,7 +2,7 @@ import { groupBy } from '../crash/group-by.js';
 import type { Receipt } from './callback-receiver.js';
 import type { Connections, Instance } from './connections.js';
 import { findExcess, type Excess } from './excess.js';
-import { findOverlaps } from './overlaps.js';
+import { findOverlaps, isSentLate } from './overlaps.js';
 import type { AttemptRow, DeliveryRow } from './records.js';
 
 /** All that is known when nothing is under way any more. */
@@ -22,8 +22,6 @@ export interface TracedReceipt extends Receipt {
 export interface Verdict {
   violations: string[];
   excess: Excess;
-  /** Requests of processes that stood still, which came after others had sent the same. */
-  lateRepeats: number;
   traced: TracedReceipt[];
 }
 
@@ -45,16 +43,15 @@ export function findViolations({ deliveries, attempts, receipts, connections }: 
   }
   traced.sort((a, b) => a.arrivedAtMs - b.arrivedAtMs);
   const byQueue = groupBy(traced, ({ delivery }) => delivery.queue_id);
-  const overlaps = findOverlaps(byQueue);
   const excess = findExcess(deliveries, attempts, traced);
   violations.push(
     ...traced.flatMap(checkContent),
     ...checkEnds(deliveries, byQueue),
     ...[...byQueue.values()].flatMap(checkOrder),
-    ...overlaps.violations,
+    ...findOverlaps(byQueue),
     ...excess.violations,
   );
-  return { violations, excess, lateRepeats: overlaps.lateRepeats, traced };
+  return { violations, excess, traced };
 }
 
 /** Signed, and the bytes of the record. */
@@ -95,10 +92,10 @@ function isSuperseded(delivery: DeliveryRow, queue: readonly DeliveryRow[]): boo
   return delivery.status === 'superseded' && gaveWay;
 }
 
-/** What a receiver gets for the first time is later in its job than all that it got before. */
+/** What a receiver gets for the first time is later in its job than all that it got before, but for what was sent late. */
 function checkOrder(queue: readonly TracedReceipt[]): string[] {
-  const whole = queue.filter(({ body }) => body !== null);
-  const firsts = whole.filter(({ id }, place) => whole.findIndex((other) => other.id === id) === place);
+  const whole = queue.filter((receipt) => receipt.body !== null && !isSentLate(receipt));
+  const firsts = [...groupBy(whole, ({ id }) => id).values()].map(([first]) => first!);
   const sequences = firsts.map(({ delivery }) => delivery.sequence);
   if (sequences.every((sequence, place) => place === 0 || sequence > (sequences[place - 1] ?? 0))) return [];
   const { delivery, receiver } = queue[0]!;

@@ -66,6 +66,14 @@ export class WebhookStage {
     return receiver;
   }
 
+  /** How many requests of a worker are not answered at this moment. */
+  underWay({ instances }: Worker): number {
+    const sender = instances.at(-1);
+    return this.receivers
+      .flatMap(({ receipts }) => receipts.filter(({ overAtMs }) => overAtMs === Infinity))
+      .filter(({ connection, arrivedAtMs }) => this.connections.openerOf(connection, arrivedAtMs) === sender).length;
+  }
+
   newLoad(prefix: string): Load {
     return new Load(this.front.url, this.secrets, this.random.fork(prefix), prefix);
   }

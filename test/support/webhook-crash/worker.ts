@@ -77,9 +77,9 @@ export class Worker {
     await exited;
   }
 
-  /** Stops the process as it is, and lets it go on when others have taken over what it had claimed. */
+  /** Stops the process as it is, and lets it go on later. */
   async standStill(ms: number): Promise<void> {
-    const still = { fromMs: nowMs(), untilMs: Infinity };
+    const still = { fromMs: nowMs(), untilMs: Infinity, fromSeconds: Date.now() / 1_000 };
     this.instances.at(-1)?.stills.push(still);
     this.isUp = false;
     this.child?.kill('SIGSTOP');
