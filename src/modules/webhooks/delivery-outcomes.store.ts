@@ -70,14 +70,11 @@ export class DeliveryOutcomesStore {
    * lock of the row). Else it is due again, at once or when the retry is.
    */
   private async markMany(outcomes: DeliveryOutcome[]): Promise<Marked[]> {
-    const records = outcomes.flatMap(({ attempt, delivery }) =>
-      attempt ? [{ ...attempt, queue_id: delivery.queueId, delivery_id: delivery.id, manual: delivery.manual }] : [],
-    );
     const rows = await this.prisma.$queryRaw<MarkedRow[]>`
       with input as (
         select * from json_to_recordset(${JSON.stringify(outcomes.map(toRow))}::json) as i(
           queue_id uuid, version integer, lease uuid, delivery_id uuid, manual boolean, endpoint_id uuid, status text,
-          retry_ms float8, error text)
+          retry_ms float8, error text, attempt json)
       ), decided as materialized (
         select i.*, d.queue_id as home_id, d.status in ${OPEN} as was_open,
                d.event_type = 'job.progress' or d.attempts + 1 >= ${FAILURES_UNTIL_SUPERSEDED}::int as may_be_superseded,
@@ -98,7 +95,7 @@ export class DeliveryOutcomesStore {
                 or (i.final <> 'failing' and q.version = i.version
                     and not exists (select 1 from webhook_deliveries other
                                      where other.queue_id = q.id and other.status in ${OPEN} and other.id <> i.delivery_id)))
-        returning q.id, i.lease, false as more
+        returning i.*, i.manual and i.final = 'delivered' as more
       ), kept as (
         update webhook_queues q
            set lease_token = null, failures = case when i.final = 'failing' then q.failures + 1 else 0 end,
@@ -109,12 +106,11 @@ export class DeliveryOutcomesStore {
                                                where other.delivery_id = i.delivery_id and other.final = 'delivered')
                              then now() + i.retry_ms * interval '1 millisecond' else ${DUE_NOW} end
           from decided i
-         where (select count(*) from locked) > 0 and q.id = i.queue_id and q.lease_token = i.lease
-           and not exists (select 1 from finished f where f.id = q.id)
-        returning q.id, i.lease, q.due_at <= now()
-      ), held as (
-        select i.*, q.more or (i.manual and i.final = 'delivered') as more from decided i
-          join (select * from finished union all select * from kept) q on q.id = i.queue_id and q.lease = i.lease
+         -- Counted, so that what is finished is gone before.
+         where (select count(*) from finished) >= 0 and q.id = i.queue_id and q.lease_token = i.lease
+        returning i.*, q.due_at <= now() as more
+      ), held as materialized (
+        select * from finished union all select * from kept
       ), hurried as (
         -- What a person got through need not be waited for.
         update webhook_queues q set due_at = ${DUE_NOW}
@@ -143,33 +139,37 @@ export class DeliveryOutcomesStore {
                  where endpoint_id is not null group by endpoint_id) s
          where e.id = s.endpoint_id and (e.failing_since is null) <> s.succeeded
       ), attempt as (
+        -- Whatever has become of the claim.
         insert into webhook_attempts (
           delivery_id, started_at, manual, url, request_headers, response_status, error_class, error, dns_ms, connect_ms,
           tls_ms, first_byte_ms, total_ms, response_excerpt)
-        select a.delivery_id, a.started_at, a.manual, a.url, a.request_headers, a.response_status, a.error_class, a.error,
+        select i.delivery_id, a.started_at, i.manual, a.url, a.request_headers, a.response_status, a.error_class, a.error,
                a.dns_ms, a.connect_ms, a.tls_ms, a.first_byte_ms, a.total_ms, a.response_excerpt
-          from json_to_recordset(${JSON.stringify(records)}::json) as a(
-            queue_id uuid, delivery_id uuid, started_at timestamptz, manual boolean, url text, request_headers jsonb, response_status integer,
-            error_class text, error text, dns_ms real, connect_ms real, tls_ms real, first_byte_ms real, total_ms real,
-            response_excerpt text)
-          -- The delivery itself may be gone.
-         where exists (select 1 from decided i where i.queue_id = a.queue_id)
+          from decided i
+         cross join lateral json_to_record(i.attempt) as a(
+               started_at timestamptz, url text, request_headers jsonb, response_status integer, error_class text, error text,
+               dns_ms real, connect_ms real, tls_ms real, first_byte_ms real, total_ms real, response_excerpt text)
+         where i.attempt is not null
       )
       select i.queue_id as "queueId", i.lease as "leaseToken", i.more,
              -- Compared, not searched with "exists": that was planned as a read of all endpoints.
-             not exists (select 1 from held s where s.endpoint_id = i.endpoint_id and s.status = 'delivered') and coalesce((
+             i.status <> 'delivered' and coalesce((
                select e.failing_since < now() - ${ENDPOINT_PATIENCE}
                  from webhook_endpoints e where e.id = i.endpoint_id and e.status = 'enabled'), false) as "endpointFailed"
         from held i`;
     const byClaim = new Map(rows.map((row) => [row.queueId + row.leaseToken, row]));
-    return outcomes.map(({ delivery, leaseToken }) => {
-      const row = byClaim.get(delivery.queueId + leaseToken);
-      return { written: row !== undefined, endpointFailed: row?.endpointFailed ?? false, more: row?.more ?? false };
+    const succeeded = new Set(
+      outcomes.filter(({ status }) => status === 'delivered').map(({ delivery }) => delivery.endpointId),
+    );
+    return outcomes.map(({ delivery: { queueId, endpointId }, leaseToken }) => {
+      const row = byClaim.get(queueId + leaseToken);
+      if (!row) return { written: false, endpointFailed: false, more: false };
+      return { written: true, endpointFailed: row.endpointFailed && !succeeded.has(endpointId), more: row.more };
     });
   }
 }
 
-function toRow({ delivery, leaseToken, status, retryInMs, error }: DeliveryOutcome): Record<string, unknown> {
+function toRow({ delivery, leaseToken, status, retryInMs, error, attempt }: DeliveryOutcome): Record<string, unknown> {
   return {
     queue_id: delivery.queueId,
     version: delivery.version,
@@ -180,5 +180,6 @@ function toRow({ delivery, leaseToken, status, retryInMs, error }: DeliveryOutco
     status,
     retry_ms: retryInMs,
     error,
+    attempt,
   };
 }

@@ -15,7 +15,7 @@ import { TEST_WEBHOOK_TYPE } from './webhook-types.js';
 import { WebhookSender, type Sent } from './webhook-sender.js';
 
 /** A claim is worth a statement when at least so many of the places of quick receivers are free. */
-const MIN_FREE = PLACES.proven.all / 8;
+const MIN_FREE = PLACES.proven.all / 4;
 const LEASE_MARGIN_MS = 10_000;
 const INTERVAL_MS = 1_000;
 /** Nobody could verify it, or nobody wants it any more. */
