@@ -1,4 +1,4 @@
-/** A time in which a process was stopped, for about as long as its claims last. */
+/** A time in which a process was stopped. */
 export interface Still {
   fromMs: number;
   untilMs: number;

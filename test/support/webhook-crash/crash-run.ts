@@ -48,7 +48,8 @@ export async function runCrashes(stage: WebhookStage, options: CrashRunOptions):
     else await load.burst(JOBS.still, receivers, stage.random.fork('burst'));
   };
   const underWay = (worker: Worker): number => stage.underWay(worker);
-  const plan = { kills: options.kills, stills: options.stills, leaseMs: LEASE_MS, underWay, onStep };
+  const takenOver = (worker: Worker): number => stage.takenOver(worker);
+  const plan = { kills: options.kills, stills: options.stills, underWay, takenOver, onStep };
   let end: LastKill;
   try {
     await killAgainAndAgain(stage.workers, plan, stage.random.fork('kills'));

@@ -6,12 +6,12 @@ import type { Worker } from './worker.js';
 
 export interface KillPlan {
   kills: number;
-  /** How often a worker is only stopped, until its claims have expired. */
+  /** How often a worker is only stopped, until another one has taken over what it held. */
   stills: number;
-  /** How long a claim of webhooks lasts. */
-  leaseMs: number;
   /** How many requests of a worker its receivers have not answered. */
   underWay: (worker: Worker) => number;
+  /** How much of what a worker had under way when it was stopped was sent again since, by another one: 0 to 1. */
+  takenOver: (worker: Worker) => number;
   /** Brings work before each of them. */
   onStep: (step: KillStep) => Promise<void>;
 }
@@ -24,14 +24,15 @@ const LONGEST_DOWN_MS = 400;
 /** So many of the kills wait until the victim has requests under way, at most for so long. */
 const MID_POST = 0.6;
 const BUSY_PATIENCE_MS = 1_500;
-/** A stopped process goes on about when its claims expire: others have taken over some, and are sending them. */
-const EARLY_MS = 300;
-const LATE_MS = 700;
-/** So many requests are under way when a process is stopped, if they are within its patience. */
-const BUSY = 5;
+/** So many requests are under way when a process is stopped, if that comes in time. */
+const BUSY = 8;
+/** A stopped process goes on while what it held is being sent again: so much of it at least, and up to so much later. */
+const TAKEN_OVER = 0.5;
+const LATEST_MS = 300;
+const STILL_PATIENCE_MS = 25_000;
 /** Into a standstill, when the other worker is killed. */
 const LATEST_KILL_MS = 3_000;
-const LOOK_MS = 10;
+const LOOK_MS = 15;
 const BOOT_PATIENCE_MS = 120_000;
 
 /** Kills and stops two workers at random moments, and starts them again; at the end both are up. */
@@ -42,17 +43,16 @@ export async function killAgainAndAgain(workers: readonly Worker[], plan: KillPl
       if (step === 'still') await Promise.all(boots);
       const bringing = plan.onStep(step);
       bringing.catch(() => undefined);
-      const victim = await pickUp(workers, random);
       if (step === 'kill') {
+        const victim = await pickUp(workers, random);
         await sleep(random.whole(SHORTEST_UP_MS, LONGEST_UP_MS));
-        if (random.chance(MID_POST)) await untilBusy(() => plan.underWay(victim) > 0);
+        if (random.chance(MID_POST)) await untilBusy(() => plan.underWay(victim) > 0, BUSY_PATIENCE_MS);
         await victim.kill();
         const booting = bootLater(victim, random.whole(0, LONGEST_DOWN_MS));
         booting.catch(() => undefined);
         boots.push(booting);
       } else {
-        await untilBusy(() => plan.underWay(victim) >= BUSY);
-        await standStill(workers, victim, plan.leaseMs, random);
+        await standStill(workers, plan, random);
       }
       await bringing;
     }
@@ -61,13 +61,21 @@ export async function killAgainAndAgain(workers: readonly Worker[], plan: KillPl
   }
 }
 
-/** One of the workers stands still; the other one is killed at first, and up again to take over. */
-async function standStill(workers: readonly Worker[], victim: Worker, leaseMs: number, random: Random): Promise<void> {
-  const standing = victim.standStill(leaseMs + random.whole(-EARLY_MS, LATE_MS));
-  const others = workers.filter((worker) => worker !== victim);
+/** The busier worker stands still; the other one is killed at first, and up again to take over. */
+async function standStill(
+  workers: readonly Worker[],
+  { underWay, takenOver }: KillPlan,
+  random: Random,
+): Promise<void> {
+  await untilBusy(() => workers.some((worker) => underWay(worker) >= BUSY), BUSY_PATIENCE_MS);
+  const [victim, ...others] = [...workers].sort((a, b) => underWay(b) - underWay(a));
+  if (!victim) return;
+  victim.stop();
   await sleep(random.whole(0, LATEST_KILL_MS));
   await Promise.all(others.map((other) => other.kill().then(() => other.boot())));
-  await standing;
+  await untilBusy(() => takenOver(victim) >= TAKEN_OVER, STILL_PATIENCE_MS);
+  await sleep(random.whole(0, LATEST_MS));
+  victim.goOn();
 }
 
 async function bootLater(worker: Worker, afterMs: number): Promise<void> {
@@ -75,8 +83,9 @@ async function bootLater(worker: Worker, afterMs: number): Promise<void> {
   await worker.boot();
 }
 
-async function untilBusy(isBusy: () => boolean): Promise<void> {
-  const untilMs = nowMs() + BUSY_PATIENCE_MS;
+/** Goes on without it when it does not come. */
+async function untilBusy(isBusy: () => boolean, patienceMs: number): Promise<void> {
+  const untilMs = nowMs() + patienceMs;
   while (!isBusy() && nowMs() < untilMs) await sleep(LOOK_MS);
 }
 

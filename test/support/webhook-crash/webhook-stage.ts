@@ -3,8 +3,8 @@ import { startSimulator, type Simulator } from '../../../simulator/simulator.js'
 import { Random } from '../crash/random.js';
 import { gatewayEnv } from '../gateway.js';
 import { killAll, startGatewayProcess, type GatewayProcess } from '../gateway-process.js';
-import { CallbackReceiver, type Manner } from './callback-receiver.js';
-import { Connections } from './connections.js';
+import { CallbackReceiver, type Manner, type Receipt } from './callback-receiver.js';
+import { Connections, type Instance } from './connections.js';
 import { Load } from './load.js';
 import { Records } from './records.js';
 import { findViolations, type Verdict } from './verdict.js';
@@ -69,9 +69,20 @@ export class WebhookStage {
   /** How many requests of a worker are not answered at this moment. */
   underWay({ instances }: Worker): number {
     const sender = instances.at(-1);
-    return this.receivers
-      .flatMap(({ receipts }) => receipts.filter(({ overAtMs }) => overAtMs === Infinity))
-      .filter(({ connection, arrivedAtMs }) => this.connections.openerOf(connection, arrivedAtMs) === sender).length;
+    const open = this.receipts(({ overAtMs }) => overAtMs === Infinity);
+    return open.filter((receipt) => this.senderOf(receipt) === sender).length;
+  }
+
+  /** How much of what a worker had under way when it was stopped was sent again since, by another one: 0 to 1. */
+  takenOver({ instances }: Worker): number {
+    const sender = instances.at(-1);
+    const fromMs = sender?.stills.at(-1)?.fromMs ?? Infinity;
+    const across = this.receipts(({ arrivedAtMs, overAtMs }) => arrivedAtMs <= fromMs && overAtMs > fromMs);
+    const held = new Set(across.filter((receipt) => this.senderOf(receipt) === sender).map(({ id }) => id));
+    const again = new Set(
+      this.receipts(({ id, arrivedAtMs }) => arrivedAtMs > fromMs && held.has(id)).map(({ id }) => id),
+    );
+    return held.size === 0 ? 1 : again.size / held.size;
   }
 
   newLoad(prefix: string): Load {
@@ -106,6 +117,14 @@ export class WebhookStage {
     await Promise.all(this.receivers.map((receiver) => receiver.refuse()));
     await this.records.close();
     await this.simulator.close();
+  }
+
+  private receipts(isWanted: (receipt: Receipt) => boolean): Receipt[] {
+    return this.receivers.flatMap(({ receipts }) => receipts.filter(isWanted));
+  }
+
+  private senderOf({ connection, arrivedAtMs }: Receipt): Instance | null {
+    return this.connections.openerOf(connection, arrivedAtMs);
   }
 
   private async start(): Promise<void> {

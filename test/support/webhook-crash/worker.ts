@@ -1,6 +1,5 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { eventually } from '../gateway.js';
 import { freePort, isReady, plainEnv } from '../gateway-process.js';
@@ -77,14 +76,17 @@ export class Worker {
     await exited;
   }
 
-  /** Stops the process as it is, and lets it go on later. */
-  async standStill(ms: number): Promise<void> {
-    const still = { fromMs: nowMs(), untilMs: Infinity, fromSeconds: Date.now() / 1_000 };
-    this.instances.at(-1)?.stills.push(still);
+  /** Stops the process as it is. */
+  stop(): void {
+    this.instances.at(-1)?.stills.push({ fromMs: nowMs(), untilMs: Infinity, fromSeconds: Date.now() / 1_000 });
     this.isUp = false;
     this.child?.kill('SIGSTOP');
-    await sleep(ms);
-    still.untilMs = nowMs();
+  }
+
+  /** It does not know that it stood still. */
+  goOn(): void {
+    const still = this.instances.at(-1)?.stills.at(-1);
+    if (still) still.untilMs = nowMs();
     this.child?.kill('SIGCONT');
     this.isUp = true;
   }
