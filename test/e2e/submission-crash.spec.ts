@@ -42,7 +42,7 @@ describe('two gateways that are killed again and again while TensorPix fails', (
       pace: { longestUpMs: 800, stills: 0.04 },
       points: POINTS,
       hits: HITS,
-      longestLoadMs: 120_000,
+      longestLoadMs: 300_000,
       log: (progress) => console.log(progress),
     });
     say(line);
