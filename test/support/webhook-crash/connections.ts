@@ -6,7 +6,7 @@ export interface Still {
   fromSeconds: number;
 }
 
-/** A process of a worker, from its start to its end. */
+/** A process of a gateway, from its start to its end. */
 export interface Instance {
   /** `worker 2 #5`: the fifth process of the second worker */
   name: string;

@@ -6,7 +6,7 @@ import { killAgainAndAgain, type KillStep } from './killing.js';
 import type { Load } from './load.js';
 import { isSentLate } from './overlaps.js';
 import type { TracedReceipt, Verdict } from './verdict.js';
-import type { Worker } from './worker.js';
+import type { GatewayUnderFire } from './gateway-under-fire.js';
 import { LEASE_MS, type WebhookStage } from './webhook-stage.js';
 
 export interface CrashRunOptions {
@@ -47,8 +47,8 @@ export async function runCrashes(stage: WebhookStage, options: CrashRunOptions):
     if (step === 'kill') load.allow(JOBS.kill);
     else await load.burst(JOBS.still, receivers, stage.random.fork('burst'));
   };
-  const underWay = (worker: Worker): number => stage.underWay(worker);
-  const takenOver = (worker: Worker): number => stage.takenOver(worker);
+  const underWay = (worker: GatewayUnderFire): number => stage.underWay(worker);
+  const takenOver = (worker: GatewayUnderFire): number => stage.takenOver(worker);
   const plan = { kills: options.kills, stills: options.stills, underWay, takenOver, onStep };
   let end: LastKill;
   try {

@@ -2,16 +2,16 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { eventually } from '../gateway.js';
 import type { Random } from '../crash/random.js';
 import { nowMs } from './clock.js';
-import type { Worker } from './worker.js';
+import type { GatewayUnderFire } from './gateway-under-fire.js';
 
 export interface KillPlan {
   kills: number;
   /** How often a worker is only stopped, until another one has taken over what it held. */
   stills: number;
   /** How many requests of a worker its receivers have not answered. */
-  underWay: (worker: Worker) => number;
+  underWay: (worker: GatewayUnderFire) => number;
   /** How much of what a worker had under way when it was stopped was sent again since, by another one: 0 to 1. */
-  takenOver: (worker: Worker) => number;
+  takenOver: (worker: GatewayUnderFire) => number;
   /** Brings work before each of them. */
   onStep: (step: KillStep) => Promise<void>;
 }
@@ -36,7 +36,11 @@ const LOOK_MS = 15;
 const BOOT_PATIENCE_MS = 120_000;
 
 /** Kills and stops two workers at random moments, and starts them again; at the end both are up. */
-export async function killAgainAndAgain(workers: readonly Worker[], plan: KillPlan, random: Random): Promise<void> {
+export async function killAgainAndAgain(
+  workers: readonly GatewayUnderFire[],
+  plan: KillPlan,
+  random: Random,
+): Promise<void> {
   const boots: Promise<void>[] = [];
   try {
     for (const step of stepsOf(plan, random)) {
@@ -63,7 +67,7 @@ export async function killAgainAndAgain(workers: readonly Worker[], plan: KillPl
 
 /** The busier worker stands still; the other one is killed at first, and up again to take over. */
 async function standStill(
-  workers: readonly Worker[],
+  workers: readonly GatewayUnderFire[],
   { underWay, takenOver }: KillPlan,
   random: Random,
 ): Promise<void> {
@@ -78,7 +82,7 @@ async function standStill(
   victim.goOn();
 }
 
-async function bootLater(worker: Worker, afterMs: number): Promise<void> {
+async function bootLater(worker: GatewayUnderFire, afterMs: number): Promise<void> {
   await sleep(afterMs);
   await worker.boot();
 }
@@ -89,7 +93,7 @@ async function untilBusy(isBusy: () => boolean, patienceMs: number): Promise<voi
   while (!isBusy() && nowMs() < untilMs) await sleep(LOOK_MS);
 }
 
-async function pickUp(workers: readonly Worker[], random: Random): Promise<Worker> {
+async function pickUp(workers: readonly GatewayUnderFire[], random: Random): Promise<GatewayUnderFire> {
   const up = await eventually(
     () => workers.filter(({ isUp }) => isUp),
     ({ length }) => length > 0,

@@ -2,13 +2,12 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { startSimulator, type Simulator } from '../../../simulator/simulator.js';
 import { Random } from '../crash/random.js';
 import { gatewayEnv } from '../gateway.js';
-import { killAll, startGatewayProcess, type GatewayProcess } from '../gateway-process.js';
 import { CallbackReceiver, type Manner, type Receipt } from './callback-receiver.js';
 import { Connections, type Instance } from './connections.js';
 import { Load } from './load.js';
 import { Records } from './records.js';
 import { findViolations, type Verdict } from './verdict.js';
-import { Worker } from './worker.js';
+import { GatewayUnderFire } from './gateway-under-fire.js';
 
 const CALLBACK_TIMEOUT_MS = 1_000;
 /** How long a claim of webhooks lasts: the timeout of a call and ten seconds. */
@@ -31,19 +30,25 @@ export class WebhookStage {
   readonly connections = new Connections();
   readonly secrets = new Map<string, string>();
   readonly records: Records;
-  readonly workers: Worker[];
+  readonly workers: GatewayUnderFire[];
   private readonly receivers: CallbackReceiver[] = [];
-  private front!: GatewayProcess;
+  private readonly front: GatewayUnderFire;
 
   private constructor(
     readonly seed: number,
-    private readonly databaseUrl: string,
+    databaseUrl: string,
     private readonly simulator: Simulator,
   ) {
     this.random = new Random(seed);
     this.records = new Records(databaseUrl);
-    const env = gatewayEnv(databaseUrl, simulator.url, ENV);
-    this.workers = [1, 2].map((number) => new Worker(`worker ${number}`, env, this.connections));
+    const gateway = (name: string, role: string): GatewayUnderFire =>
+      new GatewayUnderFire(
+        name,
+        gatewayEnv(databaseUrl, simulator.url, { ...ENV, GATEWAY_ROLE: role }),
+        this.connections,
+      );
+    this.front = gateway('front', 'api');
+    this.workers = [gateway('worker 1', 'worker'), gateway('worker 2', 'worker')];
   }
 
   static async open(seed: number, databaseUrl: string): Promise<WebhookStage> {
@@ -67,14 +72,14 @@ export class WebhookStage {
   }
 
   /** How many requests of a worker are not answered at this moment. */
-  underWay({ instances }: Worker): number {
+  underWay({ instances }: GatewayUnderFire): number {
     const sender = instances.at(-1);
     const open = this.receipts(({ overAtMs }) => overAtMs === Infinity);
     return open.filter((receipt) => this.senderOf(receipt) === sender).length;
   }
 
   /** How much of what a worker had under way when it was stopped was sent again since, by another one: 0 to 1. */
-  takenOver({ instances }: Worker): number {
+  takenOver({ instances }: GatewayUnderFire): number {
     const sender = instances.at(-1);
     const fromMs = sender?.stills.at(-1)?.fromMs ?? Infinity;
     const across = this.receipts(({ arrivedAtMs, overAtMs }) => arrivedAtMs <= fromMs && overAtMs > fromMs);
@@ -108,12 +113,12 @@ export class WebhookStage {
       receipts: receivers.flatMap(({ receipts }) => receipts),
       connections: this.connections,
     });
-    const exits = this.workers.flatMap(({ exits: of }) => of);
+    const exits = this.gateways.flatMap((gateway) => gateway.exits);
     return { ...verdict, violations: [...exits, ...(await this.records.untold()), ...verdict.violations] };
   }
 
   async close(): Promise<void> {
-    await Promise.all([killAll(), ...this.workers.map((worker) => worker.kill())]);
+    await Promise.all(this.gateways.map((gateway) => gateway.kill()));
     await Promise.all(this.receivers.map((receiver) => receiver.refuse()));
     await this.records.close();
     await this.simulator.close();
@@ -127,11 +132,11 @@ export class WebhookStage {
     return this.connections.openerOf(connection, arrivedAtMs);
   }
 
+  private get gateways(): GatewayUnderFire[] {
+    return [this.front, ...this.workers];
+  }
+
   private async start(): Promise<void> {
-    const [front] = await Promise.all([
-      startGatewayProcess(this.databaseUrl, this.simulator.url, { ...ENV, GATEWAY_ROLE: 'api' }),
-      ...this.workers.map((worker) => worker.boot()),
-    ]);
-    this.front = front;
+    await Promise.all(this.gateways.map((gateway) => gateway.boot()));
   }
 }

@@ -13,16 +13,18 @@ const REPORT_CONNECTIONS = new URL('./report-connections.js', import.meta.url).h
 const PATIENCE_MS = 120_000;
 const LOG_LINES = 200;
 
-/** A gateway of the role `worker` that is killed, stopped and started again. */
-export class Worker {
+/** A gateway that can be killed, stopped and started again, and that ends with this process. */
+export class GatewayUnderFire {
   readonly instances: Instance[] = [];
   /** How often a process ended without having been killed, each with its last lines. */
   readonly exits: string[] = [];
   isUp = false;
+  /** Of the process that was started last. */
+  url = '';
   private child: ChildProcess | null = null;
   private readonly log: string[] = [];
 
-  /** @param env complete but for the port */
+  /** @param env complete but for the port, with the role */
   constructor(
     readonly name: string,
     private readonly env: NodeJS.ProcessEnv,
@@ -38,7 +40,7 @@ export class Worker {
       ['--import', END_WITH_PARENT, '--import', REPORT_CONNECTIONS, 'dist/main.js'],
       {
         cwd: PROJECT,
-        env: { ...plainEnv(), ...this.env, GATEWAY_ROLE: 'worker', PORT: String(port) },
+        env: { ...plainEnv(), ...this.env, PORT: String(port) },
         stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
       },
     );
@@ -61,6 +63,7 @@ export class Worker {
       Boolean,
       PATIENCE_MS,
     );
+    this.url = `http://127.0.0.1:${port}`;
     this.isUp = true;
   }
 
