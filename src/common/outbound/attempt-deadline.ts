@@ -15,10 +15,7 @@ export class AttemptDeadline {
     private readonly timeoutMs: number,
     private readonly signal: AbortSignal | undefined,
   ) {
-    this.timer = setTimeout(
-      () => this.stop(new OutboundFailure('timeout', `no response within ${timeoutMs} ms`)),
-      timeoutMs,
-    );
+    this.timer = setTimeout(() => this.stop(this.timeout()), timeoutMs);
     if (signal === undefined) return;
     if (signal.aborted) this.onAbort();
     else this.listenTo(signal);
@@ -30,6 +27,11 @@ export class AttemptDeadline {
 
   get remainingMs(): number {
     return Math.max(0, this.timeoutMs - this.elapsedMs);
+  }
+
+  /** What ends the attempt if it is over, whether its timer has fired or not. */
+  lateness(): OutboundFailure | null {
+    return this.remainingMs > 0 ? this.stopped : (this.stopped ?? this.timeout());
   }
 
   /** Sets who is told, at once if it is over already; null for nobody. */
@@ -67,6 +69,10 @@ export class AttemptDeadline {
   private listenTo(signal: AbortSignal): void {
     setMaxListeners(0, signal);
     signal.addEventListener('abort', this.onAbort, { once: true });
+  }
+
+  private timeout(): OutboundFailure {
+    return new OutboundFailure('timeout', `no response within ${this.timeoutMs} ms`);
   }
 
   private readonly onAbort = (): void => this.stop(new OutboundFailure('aborted', 'the attempt was given up'));

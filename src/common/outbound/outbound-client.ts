@@ -152,14 +152,17 @@ export class OutboundClient {
   private send(sending: Sending, connection: OutboundConnection, hasNext: boolean): Promise<ResponseReader> {
     const { pool, deadline, phases } = sending;
     return new Promise((resolve, reject) => {
-      const reader = new ResponseReader((failure, reusable) => {
-        deadline.onStop(null);
-        recordPhases(phases, connection, reader);
-        if (reusable) pool.putBack(connection, performance.now());
-        else connection.destroy();
-        if (failure === null) resolve(reader);
-        else reject(failure);
-      });
+      const reader = new ResponseReader(
+        (failure, reusable) => {
+          deadline.onStop(null);
+          recordPhases(phases, connection, reader);
+          if (reusable) pool.putBack(connection, performance.now());
+          else connection.destroy();
+          if (failure === null) resolve(reader);
+          else reject(failure);
+        },
+        () => deadline.lateness(),
+      );
       deadline.onStop((failure) => reader.interrupt(failure));
       const connectTimeoutMs = hasNext ? Math.min(CONNECT_SHARE_MS, deadline.remainingMs / 2) : undefined;
       connection.dispatch(this.dispatchOptions(sending), reader, connectTimeoutMs);

@@ -24,10 +24,19 @@ export class ResponseReader implements Dispatcher.DispatchHandler {
   private received = 0;
   private settled = false;
 
-  constructor(private readonly onSettled: ReaderSettled) {}
+  /** @param lateness why the request must not be written any more, asked right before it would be */
+  constructor(
+    private readonly onSettled: ReaderSettled,
+    private readonly lateness: () => OutboundFailure | null = () => null,
+  ) {}
 
-  onRequestStart(): void {
-    this.sentAtMs = performance.now();
+  onRequestStart(controller: Dispatcher.DispatchController): void {
+    // After a standstill of the process a connection can stand before the timer has fired that should have ended it.
+    const late = this.lateness();
+    if (late) {
+      controller.abort(late);
+      this.interrupt(late);
+    } else this.sentAtMs = performance.now();
   }
 
   onResponseStart(_controller: Dispatcher.DispatchController, status: number, headers: IncomingHttpHeaders): void {
