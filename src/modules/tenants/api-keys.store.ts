@@ -1,6 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import { v7 as uuidv7 } from 'uuid';
 import type { PagePosition } from '../../common/http/cursor.js';
+import { behind, NEWEST_FIRST } from '../../common/prisma/newest-first.js';
 import { PrismaService } from '../../common/prisma/prisma.service.js';
 import type { NewApiKey, Scope } from './api-key.js';
 import type { TenantStatus } from './tenants.store.js';
@@ -49,11 +50,9 @@ export class ApiKeysStore {
       where: {
         tenantId,
         revokedAt: null,
-        ...(after && {
-          OR: [{ createdAt: { lt: after.createdAt } }, { createdAt: after.createdAt, id: { lt: after.id } }],
-        }),
+        ...behind(after),
       },
-      orderBy: [{ createdAt: 'desc' }, { id: 'desc' }],
+      orderBy: NEWEST_FIRST,
       take: limit,
       select: SHOWN,
     });

@@ -1,6 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import { type Prisma } from '../../generated/prisma/client.js';
 import type { PagePosition } from '../../common/http/cursor.js';
+import { behind, NEWEST_FIRST } from '../../common/prisma/newest-first.js';
 import { PrismaService } from '../../common/prisma/prisma.service.js';
 import {
   AccountInUse,
@@ -108,11 +109,9 @@ export class TenantsStore {
     const rows = await this.prisma.tenant.findMany({
       where: {
         deletedAt: null,
-        ...(after && {
-          OR: [{ createdAt: { lt: after.createdAt } }, { createdAt: after.createdAt, id: { lt: after.id } }],
-        }),
+        ...behind(after),
       },
-      orderBy: [{ createdAt: 'desc' }, { id: 'desc' }],
+      orderBy: NEWEST_FIRST,
       take: limit,
       select: SHOWN,
     });

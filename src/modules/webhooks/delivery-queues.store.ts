@@ -33,6 +33,11 @@ export interface ClaimedDelivery extends ClaimedQueue {
   callbackAllowedHosts: string[];
 }
 
+export interface Claims {
+  deliveries: ClaimedDelivery[];
+  empty: ClaimedQueue[];
+}
+
 /** Claims of the queues of webhooks. */
 @Injectable()
 export class DeliveryQueuesStore {
@@ -41,9 +46,9 @@ export class DeliveryQueuesStore {
   /**
    * Claims queues that are due, with the oldest webhook of each. Of every origin only as many as there are places for it:
    * the origins are walked along the index, so that the queues of a receiver that takes nothing now are not even read.
-   * Queues that turn out to be empty are removed.
+   * Queues that turn out to be empty are claimed too, to be discarded.
    */
-  async claimDueAnyTenant(lease: Lease, places: Places): Promise<ClaimedDelivery[]> {
+  async claimDueAnyTenant(lease: Lease, places: Places): Promise<Claims> {
     const { origins, pools } = places;
     const rows = await this.prisma.$queryRaw<(ClaimedDelivery | (ClaimedQueue & { id: null }))[]>`
       with recursive origin as (
@@ -85,7 +90,8 @@ export class DeliveryQueuesStore {
       ), claimed as (
         update webhook_queues q
            set lease_token = ${lease.token}::uuid, due_at = now() + ${lease.durationMs}::float8 * interval '1 millisecond',
-               origin = coalesce((select e.origin from webhook_endpoints e where e.id = q.endpoint_id), q.origin)
+               origin = coalesce((select e.origin from webhook_endpoints e
+                                  where e.id = q.endpoint_id and e.tenant_id = q.tenant_id), q.origin)
           from due
          where q.id = due.id
         returning q.id, q.version, q.tenant_id, q.endpoint_id, q.delivery_id, q.origin
@@ -101,14 +107,14 @@ export class DeliveryQueuesStore {
         left join webhook_endpoints e on e.id = c.endpoint_id and e.tenant_id = c.tenant_id
         left join lateral (
               (select * from webhook_deliveries w
-                where c.delivery_id is null and w.queue_id = c.id and w.status in ${OPEN}
+                where c.delivery_id is null and w.queue_id = c.id and w.tenant_id = c.tenant_id and w.status in ${OPEN}
                 order by w.sequence limit 1)
                union all
-              (select * from webhook_deliveries w where w.id = c.delivery_id)) d on true`;
-    const empty = rows.filter(({ id }) => id === null);
-    // Nothing is lost when it fails: what it leaves is due again when the claim expires. The claims must not be lost for it.
-    if (empty.length > 0) await this.discard(empty, lease.token).catch(() => undefined);
-    return rows.filter((row): row is ClaimedDelivery => row.id !== null);
+              (select * from webhook_deliveries w where w.id = c.delivery_id and w.tenant_id = c.tenant_id)) d on true`;
+    return {
+      deliveries: rows.filter((row): row is ClaimedDelivery => row.id !== null),
+      empty: rows.filter(({ id }) => id === null),
+    };
   }
 
   /** Puts claims back that were not used. */
@@ -160,7 +166,7 @@ export class DeliveryQueuesStore {
    * Removes queues that were empty when they were claimed. What was written since is looked for anew: the claim has seen the
    * version of the row that it locked, but the webhooks of a moment before.
    */
-  private async discard(empty: ClaimedQueue[], leaseToken: string): Promise<void> {
+  async discard(empty: ClaimedQueue[], leaseToken: string): Promise<void> {
     const rows = empty.map(({ queueId: id, version }) => ({ id, version }));
     const ids = rows.map(({ id }) => id);
     await this.prisma.$executeRaw`

@@ -51,10 +51,6 @@ export class ReceiverGate {
 
   constructor(private readonly now: () => number = () => performance.now()) {}
 
-  get inFlight(): number {
-    return this.visits.size;
-  }
-
   places(): Places {
     this.penaliseWhoLetsUsWait();
     this.forget();

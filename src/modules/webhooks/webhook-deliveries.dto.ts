@@ -1,14 +1,14 @@
 import { ApiProperty } from '@nestjs/swagger';
 import { CheckedJsonField, CheckedStringField, EnumField, StringField } from '../../common/validation/fields.js';
+import { isUuid } from '../../common/validation/id.pipe.js';
 import { checkTime } from '../../common/validation/time.js';
 import { PageQuery } from '../tenants/tenants.dto.js';
 import { DELIVERY_STATUSES, type DeliveryStatus } from './webhook-types.js';
 
-const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i;
 const MAX_PASTED_HEADERS = 100;
 
 function checkUuid(text: string): string | null {
-  return UUID.test(text) ? null : 'must be a UUID';
+  return isUuid(text) ? null : 'must be a UUID';
 }
 
 function checkPastedHeaders(value: unknown): string | null {

@@ -1,6 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import { Problem } from '../../common/errors/problem.js';
 import { Cursors, type Page, type PagePosition } from '../../common/http/cursor.js';
+import { isUuid } from '../../common/validation/id.pipe.js';
 import { DeliveriesStore } from './deliveries.store.js';
 import { deliveryDetail, deliveryResource } from './delivery-resource.js';
 import { DeliveryWakeUp } from './delivery-wake-up.js';
@@ -23,7 +24,6 @@ const READ_A_BATCH = 1_000;
 const READ_A_REQUEST = 10_000;
 const FULL_RETRY_SECONDS = 60;
 const LONGEST_RANGE_MS = 90 * 86_400_000;
-const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i;
 
 /** Looking deliveries up, sending them again, and finding out why a signature does not verify (contract, section 7). */
 @Injectable()
@@ -95,7 +95,7 @@ export class WebhookDeliveriesService {
     const id = Object.entries(headers)
       .find(([name]) => name.toLowerCase() === 'webhook-id')?.[1]
       .trim();
-    const delivery = id && UUID.test(id) ? await this.deliveries.find(tenantId, id) : null;
+    const delivery = id && isUuid(id) ? await this.deliveries.find(tenantId, id) : null;
     const sent = delivery && { owner: ownerOf(delivery), body: delivery.body };
     const owned = known.map((each) => ({ ...each, owner: ownerOf(each) }));
     const pasted = { headers, body, ...(secret ? { secret } : {}) };

@@ -1,6 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import { v7 as uuidv7 } from 'uuid';
 import { DUE_NOW } from '../../common/prisma/due-now.sql.js';
+import { behind, NEWEST_FIRST } from '../../common/prisma/newest-first.js';
 import { PrismaService } from '../../common/prisma/prisma.service.js';
 import type { PagePosition } from '../../common/http/cursor.js';
 import { ENDPOINT_DISABLED_TYPE } from './webhook-types.js';
@@ -75,11 +76,9 @@ export class WebhookEndpointsStore {
       where: {
         tenantId,
         deletedAt: null,
-        ...(after && {
-          OR: [{ createdAt: { lt: after.createdAt } }, { createdAt: after.createdAt, id: { lt: after.id } }],
-        }),
+        ...behind(after),
       },
-      orderBy: [{ createdAt: 'desc' }, { id: 'desc' }],
+      orderBy: NEWEST_FIRST,
       take: limit,
       select: SHOWN,
     });

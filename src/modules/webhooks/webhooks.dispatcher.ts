@@ -57,11 +57,13 @@ export class WebhooksDispatcher implements OnApplicationBootstrap {
     this.limited = places.pools.proven < MIN_FREE;
     if (this.limited) return false;
     const lease = new Lease(this.config.callbackTimeoutMs + LEASE_MARGIN_MS);
-    const claimed = await this.queues.claimDueAnyTenant(lease, places);
+    const { deliveries: claimed, empty } = await this.queues.claimDueAnyTenant(lease, places);
     const held = claimed.filter(({ receiver }) => receiver === 'holds').map(({ queueId }) => queueId);
     for (const delivery of claimed) if (delivery.receiver !== 'holds') this.start(delivery, lease);
     this.limited = isLimited(places, claimed);
+    // Nothing is lost when these fail: what they leave is due again when the claim expires.
     if (held.length > 0) await this.queues.hold(held, lease.token);
+    if (empty.length > 0) await this.queues.discard(empty, lease.token);
     return held.length > 0 || (this.limited && claimed.length > 0);
   }
 

@@ -1,5 +1,6 @@
 import { beforeEach, describe, expect, it } from '@jest/globals';
 import type { ServerResponse } from 'node:http';
+import request from 'supertest';
 import { JobsPoller } from '../../../src/modules/jobs/jobs.poller.js';
 import { Lease } from '../../../src/common/loops/lease.js';
 import { DeliveryOutcomesStore } from '../../../src/modules/webhooks/delivery-outcomes.store.js';
@@ -311,7 +312,8 @@ describe('outcomes that come in together', () => {
     const lease = new Lease(60_000);
     await stage.sql('select pg_sleep(0.005)');
     const queues = stage.gateway.app.get(DeliveryQueuesStore, { strict: false });
-    return { lease, claimed: await queues.claimDueAnyTenant(lease, new ReceiverGate().places()) };
+    const { deliveries } = await queues.claimDueAnyTenant(lease, new ReceiverGate().places());
+    return { lease, claimed: deliveries };
   }
 
   it.each(['the manual attempt', 'the scheduled attempt'])('should be delivered when %s got through', async (which) => {
@@ -361,5 +363,79 @@ describe('outcomes that come in together', () => {
     const marked = await Promise.all([mark(first, 'failing'), mark(second, 'delivered')]);
     expect(marked.map(({ written }) => written)).toEqual([false, true]);
     expect(await stage.deliveries(id)).toMatchObject([{ status: 'delivered', attempts: 1 }]);
+  });
+});
+
+describe('a queue', () => {
+  const queues = () => stage.gateway.app.get(DeliveryQueuesStore, { strict: false });
+  const stateOf = (id: string) =>
+    stage.sql<{ due: boolean }>('select due_at <= now() as due from webhook_queues where id = $1', [id]);
+
+  it('should stay when it gets a webhook at the moment at which it is found to be empty', async () => {
+    const team = await stage.team();
+    const { id } = await video(team);
+    await dispatch();
+    // What is left by a manual retry that got the last one through.
+    await stage.sql(
+      `insert into webhook_queues (id, tenant_id, origin, due_at) values ($1, $2, $3, now() - interval '1 second')`,
+      [id, team.id, stage.receiver.url],
+    );
+    const lease = new Lease(60_000);
+    const { deliveries, empty } = await queues().claimDueAnyTenant(lease, new ReceiverGate().places());
+    expect([deliveries, empty.map(({ queueId }) => queueId)]).toEqual([[], [id]]);
+    // The claim read the webhooks before this one was committed, and the queue's version after.
+    await stage.sendAgain(id);
+    await stage.sql(`update webhook_queues set lease_token = $2, due_at = now() + interval '1 minute' where id = $1`, [
+      id,
+      lease.token,
+    ]);
+    await queues().discard(empty, lease.token);
+    expect(await stateOf(id)).toEqual([{ due: true }]);
+    await dispatch();
+    expect(stage.receiver.types(id)).toEqual(['job.queued', 'job.queued']);
+    expect(await stateOf(id)).toEqual([]);
+  });
+
+  it('should be let go by one session only: another may have claimed it meanwhile', async () => {
+    const team = await stage.team();
+    const made = await request(stage.gateway.url)
+      .post('/v1/webhook-endpoints')
+      .set(team.auth)
+      .send({ url: stage.receiver.url });
+    const { id: endpointId } = made.body as { id: string };
+    const { id } = await video(team);
+    await stage.sql('update webhook_queues set due_at = null where endpoint_id = $1', [endpointId]);
+    const session = await stage.pool.connect();
+    try {
+      await session.query('begin');
+      await session.query('update webhook_queues set due_at = now() where endpoint_id = $1', [endpointId]);
+      expect(await queues().releaseHeldAnyTenant(100)).toBe(0);
+      await session.query('rollback');
+    } finally {
+      session.release();
+    }
+    expect(await queues().releaseHeldAnyTenant(100)).toBe(1);
+    await dispatch();
+    expect(stage.receiver.types(id)).toEqual(['job.queued', 'job.queued']);
+  });
+});
+
+describe('a change of a job whose webhooks cannot be written', () => {
+  it('should not be made, and be made whole once they can (invariant 4)', async () => {
+    const team = await stage.team();
+    const { id, upstream } = await video(team);
+    stage.simulator.control.changeJob(upstream, { status: 1, progress: 0 });
+    await stage.sql('alter table webhook_deliveries add constraint none check (false) not valid');
+    try {
+      await look().catch(() => undefined);
+      expect(await stage.row(id)).toMatchObject({ status: 'queued' });
+      expect(await stage.eventTypes(id)).toEqual(['job.submitting', 'job.queued']);
+    } finally {
+      await stage.sql('alter table webhook_deliveries drop constraint none');
+    }
+    await stage.sql(`update tenant_paces set poll_lease_token = null, poll_lease_expires_at = null`);
+    await look();
+    expect(await stage.row(id)).toMatchObject({ status: 'processing' });
+    expect(await states(id)).toEqual(['job.queued pending', 'job.processing pending']);
   });
 });

@@ -85,7 +85,8 @@ describe('ReceiverGate', () => {
     clock.ms += 900;
     gate.leave(visit, false);
     expect(poolOf(gate, 'a')).toBe('new');
-    expect(gate.inFlight).toBe(0);
+    expect(freeOf(gate, 'a')).toBe(PLACES.new.anOrigin);
+    expect(gate.places().pools.new).toBe(PLACES.new.all);
   });
 
   it('should forget whoever was not called for long, and keep a bounded number of receivers', () => {
