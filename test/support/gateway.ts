@@ -75,7 +75,7 @@ export async function createTenant(url: string, token: string, body: object = {}
 export async function eventually<T>(
   read: () => T | Promise<T>,
   holds: (value: T) => boolean,
-  timeoutMs = 30_000,
+  timeoutMs = 60_000,
 ): Promise<T> {
   const untilMs = Date.now() + timeoutMs;
   for (;;) {

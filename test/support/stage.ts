@@ -57,9 +57,6 @@ export interface StageOptions {
   simulator?: Partial<SimulatorOptions>;
 }
 
-/** Longer than anything here takes on a slow machine, and short of a test's own limit. */
-const PATIENCE_MS = 15_000;
-
 let teams = 0;
 let sources = 0;
 
@@ -151,7 +148,7 @@ export class Stage {
 
   /** The row once this holds of it. */
   untilRow(id: string, holds: (row: Row) => boolean): Promise<Row> {
-    return eventually(() => this.row(id), holds, PATIENCE_MS);
+    return eventually(() => this.row(id), holds);
   }
 
   async rowsOf(team: Team): Promise<Row[]> {
@@ -192,7 +189,6 @@ export class Stage {
     await eventually(
       () => this.receiver.types(id),
       (received) => JSON.stringify(received) === JSON.stringify(types),
-      PATIENCE_MS,
     );
   }
 
@@ -201,7 +197,6 @@ export class Stage {
     return eventually(
       () => this.deliveries(id),
       (rows) => rows.every(({ status }) => status !== 'pending' && status !== 'failing'),
-      PATIENCE_MS,
     );
   }
 
@@ -210,7 +205,6 @@ export class Stage {
     await eventually(
       () => this.sql('select 1 from tenant_paces where tenant_id = $1 and rest_until > now()', [team.id]),
       (rows) => rows.length > 0,
-      PATIENCE_MS,
     );
   }
 

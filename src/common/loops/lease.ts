@@ -9,10 +9,23 @@ import { randomUUID } from 'node:crypto';
  */
 export class Lease {
   readonly token: string = randomUUID();
-  private readonly monotonicStartMs = performance.now();
-  private readonly wallStartMs = Date.now();
+  private monotonicStartMs = performance.now();
+  private wallStartMs = Date.now();
 
   constructor(readonly durationMs: number) {}
+
+  /**
+   * Prolongs the claim by the statement that does it.
+   *
+   * @param renew true when the claim was held and is as good as new; false when it was gone
+   */
+  async renew(renew: () => Promise<boolean>): Promise<boolean> {
+    const [monotonicMs, wallMs] = [performance.now(), Date.now()];
+    if (!(await renew())) return false;
+    this.monotonicStartMs = monotonicMs;
+    this.wallStartMs = wallMs;
+    return true;
+  }
 
   /** True when the lease will still be held after a call of this length that begins now. */
   covers(callMs: number): boolean {

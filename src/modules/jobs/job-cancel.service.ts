@@ -9,7 +9,8 @@ import { observe } from './job-observation.js';
 import type { JobRecord } from './job-record.js';
 import { jobPath, jobView, type JobView } from './job-resource.js';
 import { isAtTensorpix, isTerminal } from './job-state.js';
-import { JobsStore, type JobWithTime } from './jobs.store.js';
+import type { JobWithTime } from './job-rows.js';
+import { JobsStore } from './jobs.store.js';
 import { isUnknown } from './reconciliation/wake-up.sql.js';
 
 /** 200: canceled. 202: wanted, and not confirmed by TensorPix yet. */

@@ -2,22 +2,12 @@ import { Injectable } from '@nestjs/common';
 import { Prisma } from '../../generated/prisma/client.js';
 import type { Lease } from '../../common/loops/lease.js';
 import { PrismaService } from '../../common/prisma/prisma.service.js';
-import { DatabaseTime } from '../../common/time/database-time.js';
-import { JOB_COLUMNS, toJobRecord, type JobRow } from './job-rows.js';
-import type { JobWithTime } from './jobs.store.js';
+import { JOB_COLUMNS, withTime, type JobRow, type JobWithTime } from './job-rows.js';
 import { EQUAL_RECHECK_MS, unknownEqual } from './reconciliation/unknown-equal.sql.js';
 
 /** A job that is to be sent, with the token of the account that it was claimed for. */
 export interface ClaimedJob extends JobWithTime {
   tokenCiphertext: string;
-}
-
-/** A job at TensorPix, as much of it as planning a look needs. */
-export interface ActiveJob {
-  id: string;
-  tensorpixId: number;
-  etaSeconds: number | null;
-  cancelRequested: boolean;
 }
 
 /** What a claim came to. `putOff` counts the rows that wait for an equal one. */
@@ -30,7 +20,7 @@ const FIRST_WAITING_TENANT = Prisma.sql`
   select j.tenant_id from jobs j where j.status = 'submitting' and j.due_at is not null`;
 const PUT_OFF_A_STATEMENT = 1_000;
 
-/** What the loops ask for: jobs to be sent, jobs at TensorPix, jobs whose sender died. */
+/** What the submitter asks for: jobs to be sent, jobs whose sender died. */
 @Injectable()
 export class JobClaimsStore {
   constructor(private readonly prisma: PrismaService) {}
@@ -111,28 +101,6 @@ export class JobClaimsStore {
     };
   }
 
-  /** What a tenant has at TensorPix, light: to know what to ask for. */
-  async findAtTensorpix(tenantId: string, limit: number): Promise<ActiveJob[]> {
-    const rows = await this.prisma.$queryRaw<(Omit<ActiveJob, 'tensorpixId'> & { tensorpixId: bigint })[]>`
-      select j.id, j.tensorpix_id as "tensorpixId", j.eta_seconds as "etaSeconds",
-             j.cancel_requested_at is not null as "cancelRequested"
-        from jobs j
-       where j.tenant_id = ${tenantId}::uuid and j.status in ('queued', 'processing') and j.tensorpix_id is not null
-       order by j.tensorpix_id desc
-       limit ${limit}::int`;
-    return rows.map((row) => ({ ...row, tensorpixId: Number(row.tensorpixId) }));
-  }
-
-  /** The rows that TensorPix's ids belong to, where they have not ended. */
-  async findByTensorpixIds(tenantId: string, tensorpixIds: number[]): Promise<JobWithTime[]> {
-    const rows = await this.prisma.$queryRaw<(JobRow & { now: Date })[]>`
-      select ${JOB_COLUMNS}, now() as now
-        from jobs j
-       where j.tenant_id = ${tenantId}::uuid and j.status in ('queued', 'processing')
-         and j.tensorpix_id = any(${tensorpixIds}::bigint[])`;
-    return rows.map(withTime);
-  }
-
   /** Rows whose sender died or stalled: the call may have been made. */
   async findExpiredSendsAnyTenant(limit: number): Promise<JobWithTime[]> {
     const rows = await this.prisma.$queryRaw<(JobRow & { now: Date })[]>`
@@ -143,8 +111,4 @@ export class JobClaimsStore {
        limit ${limit}::int`;
     return rows.map(withTime);
   }
-}
-
-function withTime(row: JobRow & { now: Date }): JobWithTime {
-  return { job: toJobRecord(row), time: new DatabaseTime(row.now) };
 }

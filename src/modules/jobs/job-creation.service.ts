@@ -20,7 +20,7 @@ import { IdempotencyKeysStore } from './idempotency/idempotency-keys.store.js';
 import { inProgress, ReplayService } from './idempotency/replay.service.js';
 import { observableKey } from './reconciliation/observable-key.js';
 import { JobIntentsStore, type Inserted } from './job-intents.store.js';
-import type { JobWithTime } from './jobs.store.js';
+import type { JobWithTime } from './job-rows.js';
 import { JobsSubmitter } from './jobs.submitter.js';
 import { SubmissionService, type Submitted } from './submission.service.js';
 import { WaitingCaller } from './waiting-caller.js';

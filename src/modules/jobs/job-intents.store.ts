@@ -7,7 +7,8 @@ import { retryWhileAway } from '../../common/prisma/retry-while-away.js';
 import { DatabaseTime } from '../../common/time/database-time.js';
 import { recordOf, type Intent } from './job-intent.js';
 import type { StatusReason } from './job-state.js';
-import { JobsStore, type JobWithTime } from './jobs.store.js';
+import type { JobWithTime } from './job-rows.js';
+import { JobsStore } from './jobs.store.js';
 import { EQUAL_RECHECK_MS, unknownEqual } from './reconciliation/unknown-equal.sql.js';
 
 /**

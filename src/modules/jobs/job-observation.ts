@@ -8,7 +8,7 @@ import { canMove, isTerminal } from './job-state.js';
 export type Observed = { change: JobChange } | { ignored: 'unchanged' | 'ended' | 'backward' | 'unknown_status' };
 
 /** Progress becomes an event when it has moved by this much (invariant 15). */
-const PROGRESS_STEP = 0.05;
+export const PROGRESS_STEP = 0.05;
 /** 0.15 - 0.1 is less than 0.05 in floating point. */
 const FLOAT_SLACK = 1e-9;
 /** How long a finished job may wait for the URL of its result (contract, section 4). */

@@ -8,7 +8,8 @@ import { JobChangesStore } from './job-changes.store.js';
 import { changeJob, type JobChange } from './job-change.js';
 import type { ResolveJobDto } from './job-resolution.dto.js';
 import { jobPath, jobView, type JobView } from './job-resource.js';
-import { JobsStore, type JobWithTime } from './jobs.store.js';
+import type { JobWithTime } from './job-rows.js';
+import { JobsStore } from './jobs.store.js';
 import { JobsSubmitter } from './jobs.submitter.js';
 import { bind, resubmit } from './reconciliation/verdict-change.js';
 

@@ -1,5 +1,12 @@
 import { Prisma } from '../../generated/prisma/client.js';
+import { DatabaseTime } from '../../common/time/database-time.js';
 import type { JobRecord } from './job-record.js';
+
+/** A job as it was read, and the time of the database from then on. */
+export interface JobWithTime {
+  job: JobRecord;
+  time: DatabaseTime;
+}
 
 /** The columns of `jobs j` under the names of JobRecord. */
 export const JOB_COLUMNS = Prisma.sql`
@@ -21,6 +28,10 @@ export type JobRow = Omit<JobRecord, 'tensorpixId'> & { tensorpixId: bigint | nu
 
 export function toJobRecord(row: JobRow): JobRecord {
   return pickRecord({ ...row, tensorpixId: row.tensorpixId === null ? null : Number(row.tensorpixId) });
+}
+
+export function withTime(row: JobRow & { now: Date }): JobWithTime {
+  return { job: toJobRecord(row), time: new DatabaseTime(row.now) };
 }
 
 /** Drops what a query selected beside the record's own columns. */

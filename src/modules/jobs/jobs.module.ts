@@ -17,14 +17,16 @@ import { JobChangesStore } from './job-changes.store.js';
 import { JobClaimsStore } from './job-claims.store.js';
 import { JobCreationService } from './job-creation.service.js';
 import { JobsController } from './jobs.controller.js';
-import { JobsPoller } from './jobs.poller.js';
+import { JobsPoller } from './polling/jobs.poller.js';
 import { JobsService } from './jobs.service.js';
 import { JobsStore } from './jobs.store.js';
 import { JobsSubmitter } from './jobs.submitter.js';
 import { SubmissionRecorder } from './submission-recorder.js';
 import { SubmissionService } from './submission.service.js';
-import { TenantLook } from './tenant-look.js';
-import { TenantPaceStore } from './tenant-pace.store.js';
+import { LookCalls } from './polling/look-calls.js';
+import { ObservationsStore } from './polling/observations.store.js';
+import { TenantLook } from './polling/tenant-look.js';
+import { TenantPaceStore } from './polling/tenant-pace.store.js';
 
 @Module({
   imports: [TensorpixModule, TenantsModule, WebhooksModule],
@@ -41,6 +43,8 @@ import { TenantPaceStore } from './tenant-pace.store.js';
     JobCancelService,
     JobsService,
     JobsSubmitter,
+    ObservationsStore,
+    LookCalls,
     TenantLook,
     JobsPoller,
     IdempotencyKeysStore,

@@ -1,4 +1,5 @@
-import { Injectable } from '@nestjs/common';
+import { Inject, Injectable } from '@nestjs/common';
+import { CONFIG, type Config } from '../../common/config/config.js';
 import { Draining } from '../../common/draining.js';
 import { Problem } from '../../common/errors/problem.js';
 import { Cursors, type Page } from '../../common/http/cursor.js';
@@ -9,6 +10,7 @@ import type { JobKind } from './job-record.js';
 import { jobView, type JobView } from './job-resource.js';
 import { JobsStore, type JobWithCallback } from './jobs.store.js';
 import type { ListJobsQuery } from './list-jobs.query.js';
+import { TenantPaceStore } from './polling/tenant-pace.store.js';
 
 const DEFAULT_PAGE = 20;
 const DEFAULT_EVENTS_PAGE = 100;
@@ -19,7 +21,9 @@ const LOOK_AGAIN_MS = 500;
 @Injectable()
 export class JobsService {
   constructor(
+    @Inject(CONFIG) private readonly config: Config,
     private readonly jobs: JobsStore,
+    private readonly pace: TenantPaceStore,
     private readonly cursors: Cursors,
     private readonly draining: Draining,
   ) {}
@@ -33,6 +37,8 @@ export class JobsService {
   async getAfterChange(tenant: CurrentTenant, kind: JobKind, id: string, waitSeconds: number): Promise<JobView> {
     const untilMs = performance.now() + waitSeconds * 1000;
     const first = await this.mustFind(tenant, kind, id);
+    if (isAtTensorpix(first.job.status))
+      await this.pace.hurry(tenant.id, waitSeconds * 1000, this.config.pollMinIntervalMs);
     let current = first;
     const holds = () => performance.now() < untilMs && !this.draining.begun;
     while (!hasMoved(first, current) && !isTerminal(current.job.status) && holds()) {

@@ -2,16 +2,10 @@ import { Injectable } from '@nestjs/common';
 import { Prisma } from '../../generated/prisma/client.js';
 import type { PagePosition } from '../../common/http/cursor.js';
 import { PrismaService } from '../../common/prisma/prisma.service.js';
-import { DatabaseTime } from '../../common/time/database-time.js';
 import { CALLBACK_STATE, undeliveredJobs } from '../webhooks/callback-state.sql.js';
 import type { CallbackState, JobKind, JobRecord } from './job-record.js';
-import { JOB_COLUMNS, toJobRecord, type JobRow } from './job-rows.js';
+import { JOB_COLUMNS, toJobRecord, withTime, type JobRow, type JobWithTime } from './job-rows.js';
 import type { JobStatus } from './job-state.js';
-
-export interface JobWithTime {
-  job: JobRecord;
-  time: DatabaseTime;
-}
 
 export interface JobWithCallback {
   job: JobRecord;
@@ -51,7 +45,7 @@ export class JobsStore {
   async findRecord(tenantId: string, id: string): Promise<JobWithTime | null> {
     const [row] = await this.prisma.$queryRaw<(JobRow & { now: Date })[]>`
       select ${JOB_COLUMNS}, now() as now from jobs j where j.tenant_id = ${tenantId}::uuid and j.id = ${id}::uuid`;
-    return row ? { job: toJobRecord(row), time: new DatabaseTime(row.now) } : null;
+    return row ? withTime(row) : null;
   }
 
   /** Newest first. One index range a status, so that rare states are found without reading the others. */

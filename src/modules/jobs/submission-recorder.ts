@@ -8,7 +8,8 @@ import { JobChangesStore } from './job-changes.store.js';
 import type { KeyEffect } from './idempotency/idempotency.sql.js';
 import { withKey, type JobChange } from './job-change.js';
 import type { JobRecord } from './job-record.js';
-import { JobsStore, type JobWithTime } from './jobs.store.js';
+import type { JobWithTime } from './job-rows.js';
+import { JobsStore } from './jobs.store.js';
 import { settle, settleLate } from './submission-change.js';
 import type { Decision } from './submission-outcome.js';
 

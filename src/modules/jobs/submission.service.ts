@@ -10,11 +10,11 @@ import { TensorpixClient } from '../tensorpix/tensorpix.client.js';
 import type { KeyEffect } from './idempotency/idempotency.sql.js';
 import { withKey } from './job-change.js';
 import type { JobRecord } from './job-record.js';
-import type { JobWithTime } from './jobs.store.js';
+import type { JobWithTime } from './job-rows.js';
 import { unsent, unsentStrict } from './submission-change.js';
 import { decide, type Decision, type SubmissionResult } from './submission-outcome.js';
 import { SubmissionRecorder } from './submission-recorder.js';
-import { TenantPaceStore } from './tenant-pace.store.js';
+import { TenantPaceStore } from './polling/tenant-pace.store.js';
 
 /** Above the call's timeout, for the statement that settles; invariant 8 allows at most 15 s. Milliseconds. */
 const LEASE_MARGIN_MS = 10_000;

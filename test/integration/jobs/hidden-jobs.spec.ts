@@ -1,7 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
 import request from 'supertest';
 import type { FaultKind } from '../../../simulator/faults.js';
-import { JobsPoller } from '../../../src/modules/jobs/jobs.poller.js';
+import { JobsPoller } from '../../../src/modules/jobs/polling/jobs.poller.js';
 import { JobsSubmitter } from '../../../src/modules/jobs/jobs.submitter.js';
 import { JobsReconciler } from '../../../src/modules/jobs/reconciliation/jobs.reconciler.js';
 import { eventually } from '../../support/gateway.js';

@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
-import { JobsPoller } from '../../../src/modules/jobs/jobs.poller.js';
+import { JobsPoller } from '../../../src/modules/jobs/polling/jobs.poller.js';
 import { startGateway, type Gateway } from '../../support/gateway.js';
 import { idOf, useStage, type Team } from '../../support/stage.js';
 

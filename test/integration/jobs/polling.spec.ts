@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import type { Fault } from '../../../simulator/faults.js';
-import { JobsPoller } from '../../../src/modules/jobs/jobs.poller.js';
+import { JobsPoller } from '../../../src/modules/jobs/polling/jobs.poller.js';
 import { idOf, sourceUrl, useStage, type Team } from '../../support/stage.js';
 
 /** No loop runs: a look happens when a test ticks. */

@@ -3,7 +3,7 @@ import { v7 as uuidv7 } from 'uuid';
 import { Lease } from '../../../src/common/loops/lease.js';
 import type { Intent } from '../../../src/modules/jobs/job-intent.js';
 import { JobIntentsStore } from '../../../src/modules/jobs/job-intents.store.js';
-import type { JobWithTime } from '../../../src/modules/jobs/jobs.store.js';
+import type { JobWithTime } from '../../../src/modules/jobs/job-rows.js';
 import { JobsSubmitter } from '../../../src/modules/jobs/jobs.submitter.js';
 import { observableKey } from '../../../src/modules/jobs/reconciliation/observable-key.js';
 import { sourceUrl, useStage, type Team } from '../../support/stage.js';

@@ -6,7 +6,7 @@ import { eventually } from '../../support/gateway.js';
 import { idOf, useStage, type Team } from '../../support/stage.js';
 
 const stage = useStage({
-  env: { CALLBACK_TIMEOUT_MS: '700', CALLBACK_RETRY_SCHEDULE_MS: '20,20' },
+  env: { CALLBACK_TIMEOUT_MS: '2000', CALLBACK_RETRY_SCHEDULE_MS: '3600000,3600000' },
   simulator: { queueMs: 3_600_000 },
 });
 
@@ -31,8 +31,16 @@ function until(id: string, state: string) {
   return eventually(
     async () => (await stage.deliveries(id))[0],
     (delivery) => delivery?.status === state,
-    20_000,
   );
+}
+
+/** Waits for an attempt that fails, and has the next one made. */
+async function failAndRetry(id: string, attempts: number): Promise<void> {
+  await eventually(
+    async () => (await stage.deliveries(id))[0],
+    (delivery) => delivery?.status === 'failing' && delivery.attempts === attempts,
+  );
+  await stage.sql(`update webhook_queues set due_at = now() - interval '1 second' where id = $1`, [id]);
 }
 
 /** Answers the first attempts of a receiver one by one, the last one for ever. */
@@ -55,6 +63,7 @@ describe('an attempt that fails', () => {
     const team = await stage.team();
     answers(answer, status(204));
     const id = await queued(team);
+    await failAndRetry(id, 1);
     const delivery = await until(id, 'delivered');
     expect(delivery).toMatchObject({ attempts: 2, last_error: null });
     const [first, second, ...more] = receivedOf(id);
@@ -80,6 +89,8 @@ describe('an attempt that fails', () => {
       last_error: expect.stringMatching(error),
     });
 
+    await failAndRetry(id, 1);
+    await failAndRetry(id, 2);
     await until(id, 'exhausted');
     const exhausted = await stage.get(team, `/v1/jobs/${id}`);
     expect(exhausted.body.callback).toMatchObject({

@@ -1,7 +1,7 @@
 import { beforeEach, describe, expect, it } from '@jest/globals';
 import type { ServerResponse } from 'node:http';
 import request from 'supertest';
-import { JobsPoller } from '../../../src/modules/jobs/jobs.poller.js';
+import { JobsPoller } from '../../../src/modules/jobs/polling/jobs.poller.js';
 import { Lease } from '../../../src/common/loops/lease.js';
 import { DeliveryOutcomesStore } from '../../../src/modules/webhooks/delivery-outcomes.store.js';
 import { DeliveryQueuesStore, type ClaimedDelivery } from '../../../src/modules/webhooks/delivery-queues.store.js';
@@ -291,7 +291,7 @@ describe('a receiver that never answers', () => {
         await Promise.all(Array.from({ length: 50 }, () => video(team, dead.url)));
       await startAttempts();
       const { id } = await video(team);
-      for (let ticks = 0; ticks < 20 && stage.receiver.types(id).length === 0; ticks += 1) {
+      for (let ticks = 0; ticks < 300 && stage.receiver.types(id).length === 0; ticks += 1) {
         await startAttempts();
         await stage.sql('select pg_sleep(0.1)');
       }

@@ -10,7 +10,7 @@ import { isUniqueViolation } from '../../../common/prisma/database-errors.js';
 import { TenantTokens } from '../../tenants/tenant-tokens.js';
 import { JobChangesStore } from '../job-changes.store.js';
 import type { JobRecord } from '../job-record.js';
-import { TenantPaceStore } from '../tenant-pace.store.js';
+import { TenantPaceStore } from '../polling/tenant-pace.store.js';
 import { AccountObserver } from './account-observer.js';
 import { AccountsStore, type ClaimedAccount, type UnknownJob } from './accounts.store.js';
 import { judge, type AccountLook, type Timing } from './judgement.js';

@@ -1,17 +1,17 @@
 import { Inject, Injectable, type OnApplicationBootstrap } from '@nestjs/common';
-import { CONFIG, type Config } from '../../common/config/config.js';
-import { backoffMs, withAddedJitterMs } from '../../common/loops/backoff.js';
-import { Lease } from '../../common/loops/lease.js';
-import { LoopRunner } from '../../common/loops/loop-runner.js';
-import { Logger } from '../../common/logging/logger.js';
-import { Metrics } from '../../common/metrics.js';
-import { TenantTokens, type OpenToken } from '../tenants/tenant-tokens.js';
+import { CONFIG, type Config } from '../../../common/config/config.js';
+import { backoffMs } from '../../../common/loops/backoff.js';
+import { Lease } from '../../../common/loops/lease.js';
+import { LoopRunner } from '../../../common/loops/loop-runner.js';
+import { Logger } from '../../../common/logging/logger.js';
+import { Metrics } from '../../../common/metrics.js';
+import { TenantTokens, type OpenToken } from '../../tenants/tenant-tokens.js';
+import { CallPace } from './call-pace.js';
 import { TenantLook, type LookResult } from './tenant-look.js';
-import { TenantPaceStore, type ClaimedTenant } from './tenant-pace.store.js';
+import { TenantPaceStore, type ClaimedTenant, type LookEnd } from './tenant-pace.store.js';
 
 const INTERVAL_MS = 1_000;
 const MAX_IN_FLIGHT = 100;
-const JITTER = 0.1;
 /** A look begins a call only while the lease covers it: the rest of the lease is for the calls before. */
 const LOOK_MS = 15_000;
 const FORGOTTEN_INTERVAL_MS = 30_000;
@@ -80,21 +80,27 @@ export class JobsPoller implements OnApplicationBootstrap {
     this.inFlight.add(looking);
   }
 
-  private async look({ tenantId, accountId, tokenCiphertext, failures }: ClaimedTenant, lease: Lease): Promise<void> {
+  private async look(tenant: ClaimedTenant, lease: Lease): Promise<void> {
+    const { tenantId, accountId, tokenCiphertext, failures, hurried, known } = tenant;
+    const { tensorpixTimeoutMs: callTimeoutMs, pollMinIntervalMs: minMs, pollMaxIntervalMs: maxMs } = this.config;
     if (tokenCiphertext === null)
-      return void (await this.pace.release(tenantId, lease, this.config.pollMaxIntervalMs, 0));
+      return this.release(tenantId, lease, { nextLookInMs: maxMs, failures: 0, gained: 0, learned: null });
     const token = this.tokens.open(tenantId, tokenCiphertext);
-    const result = await this.tenantLook.look({
-      tenantId,
-      accountId,
-      token: token.token,
-      lease,
-      callTimeoutMs: this.config.tensorpixTimeoutMs,
-    });
+    const pace = new CallPace(tenant.callsPerSecond);
+    const context = { tenantId, accountId, token: token.token, lease, pace, callTimeoutMs };
+    const result = await this.tenantLook.look(context, { known, bounds: { minMs, maxMs }, hurried });
     const failed = result.trouble !== null && result.trouble.kind !== 'lease_over';
     await this.noteTrouble(tenantId, token, result, failures);
-    const nextLookInMs = this.nextLookInMs(result, failures);
-    const held = await this.pace.release(tenantId, lease, nextLookInMs, failed ? failures + 1 : 0);
+    await this.release(tenantId, lease, {
+      nextLookInMs: this.nextLookInMs(result, failures),
+      failures: failed ? failures + 1 : 0,
+      gained: failed ? 0 : pace.gained,
+      learned: result.learned,
+    });
+  }
+
+  private async release(tenantId: string, lease: Lease, end: LookEnd): Promise<void> {
+    const held = await this.pace.release(tenantId, lease, end);
     if (!held) this.metrics.lostLeases.inc({ loop: 'poller' });
   }
 
@@ -112,12 +118,11 @@ export class JobsPoller implements OnApplicationBootstrap {
     await this.pace.rest(tenantId, Math.max(MIN_REST_MS, restMs));
   }
 
-  /** Soon when something is about to end, rarer in long stretches, backing off while TensorPix is in trouble. */
-  private nextLookInMs({ trouble, soonestEtaSeconds, left }: LookResult, failures: number): number {
+  /** Backing off while TensorPix is in trouble. */
+  private nextLookInMs({ trouble, nextLookInMs }: LookResult, failures: number): number {
     const { pollMinIntervalMs: minMs, pollMaxIntervalMs: maxMs } = this.config;
     if (trouble?.kind === 'token_rejected') return maxMs;
-    if (trouble !== null && trouble.kind !== 'lease_over') return Math.max(minMs, backoffMs(failures, minMs, maxMs));
-    if (left > 0 || soonestEtaSeconds === null) return withAddedJitterMs(minMs, JITTER);
-    return withAddedJitterMs(Math.min(maxMs, Math.max(minMs, (soonestEtaSeconds * 1000) / 2)), JITTER);
+    if (trouble === null || trouble.kind === 'lease_over') return nextLookInMs;
+    return Math.max(minMs, backoffMs(failures, minMs, maxMs));
   }
 }

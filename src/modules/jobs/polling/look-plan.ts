@@ -1,0 +1,85 @@
+/** What looks have learned about a tenant's list at TensorPix, whose order and page size nobody has written down. */
+export interface ListKnowledge {
+  /** entries that a page really has */
+  pageSize: number;
+  /** entries before the first page that showed a job of ours */
+  from: number;
+  /** pages until all were seen */
+  pages: number;
+}
+
+/** How to look: by id, one call a job, or by the list, from an entry on and at most so many pages. */
+export type LookPlan = { by: 'id' } | { by: 'list'; from: number; maxPages: number };
+
+/** Entries asked for; TensorPix may give fewer. */
+export const PAGE_SIZE = 100;
+/** Jobs asked for by id in one look: the others wait for the next one. */
+export const SINGLES_A_LOOK = 20;
+/** What a look reads beside the pages that its jobs fill: ended jobs of a long history may stand between them. */
+const SPARE_PAGES = 60;
+
+/** The cheaper of the two, in calls. */
+export function planLook(active: number, known: ListKnowledge | null): LookPlan {
+  const filled = Math.ceil(active / (known?.pageSize ?? PAGE_SIZE));
+  const listCalls = Math.max(known?.pages ?? 1, filled);
+  if (active <= Math.min(listCalls, SINGLES_A_LOOK)) return { by: 'id' };
+  return { by: 'list', from: known?.from ?? 0, maxPages: 2 * filled + SPARE_PAGES };
+}
+
+export interface ReadPage {
+  /** all of its entries */
+  entries: number;
+  hasNext: boolean;
+  /** jobs on it that were looked for */
+  found: number;
+}
+
+/**
+ * The way through a list: from where our jobs stood last time to its end, then from its beginning to there. It ends when
+ * all are seen, or when so many pages in a row were read for nothing that asking for the rest by id is not dearer.
+ */
+export class ListSweep {
+  private offset: number;
+  private wrapped: boolean;
+  private pages = 0;
+  private emptyInARow = 0;
+  private pageSize = 0;
+  private firstFoundAt: number | null = null;
+  private usefulPages = 0;
+  private done = false;
+
+  constructor(private readonly plan: { from: number; maxPages: number }) {
+    this.offset = plan.from;
+    this.wrapped = plan.from === 0;
+  }
+
+  /** Entries before the next page; null when there is none to read. */
+  get next(): number | null {
+    return this.done ? null : this.offset;
+  }
+
+  /** @param unseen jobs that are still looked for */
+  read({ entries, hasNext, found }: ReadPage, unseen: number): void {
+    this.pages += 1;
+    this.pageSize = Math.max(this.pageSize, entries);
+    if (found > 0) {
+      this.firstFoundAt ??= this.offset;
+      this.usefulPages = this.pages;
+      this.emptyInARow = 0;
+    } else this.emptyInARow += 1;
+    this.offset += entries;
+    const ends = !hasNext || entries === 0;
+    if (ends && !this.wrapped) {
+      this.wrapped = true;
+      this.offset = 0;
+    } else if (ends) this.done = true;
+    if (this.wrapped && this.plan.from > 0 && this.offset >= this.plan.from) this.done = true;
+    if (this.pages >= this.plan.maxPages || unseen <= this.emptyInARow) this.done = true;
+  }
+
+  /** Null when it found nothing to learn from. */
+  get knowledge(): ListKnowledge | null {
+    if (this.firstFoundAt === null) return null;
+    return { pageSize: this.pageSize, from: this.firstFoundAt, pages: this.usefulPages };
+  }
+}

@@ -1,0 +1,180 @@
+import { Injectable } from '@nestjs/common';
+import { Logger } from '../../../common/logging/logger.js';
+import { Metrics } from '../../../common/metrics.js';
+import { isDatabaseAway } from '../../../common/prisma/database-errors.js';
+import type { ShownJob, UpstreamJob } from '../../tensorpix/answers.js';
+import type { CallOutcome } from '../../tensorpix/call-outcome.js';
+import { TensorpixClient } from '../../tensorpix/tensorpix.client.js';
+import { JobChangesStore } from '../job-changes.store.js';
+import { observe, observeMissing, type Observed } from '../job-observation.js';
+import type { JobRecord } from '../job-record.js';
+import { SightingsStore } from '../reconciliation/sightings.store.js';
+import { LookCalls, LookInterrupted, type LookContext, type LookTrouble } from './look-calls.js';
+import { ListSweep, PAGE_SIZE, planLook, SINGLES_A_LOOK, type ListKnowledge, type LookPlan } from './look-plan.js';
+import { ObservationsStore } from './observations.store.js';
+import { Outlook, type PaceBounds } from './outlook.js';
+
+export interface LookResult {
+  trouble: LookTrouble | null;
+  /** when the next one is worth its calls, if this one was not interrupted */
+  nextLookInMs: number;
+  /** null when the list taught nothing */
+  learned: ListKnowledge | null;
+}
+
+const SINGLE_FAILURES_A_LOOK = 3;
+
+/** What is known before a look begins. */
+export interface LookAims {
+  known: ListKnowledge | null;
+  bounds: PaceBounds;
+  /** somebody waits for one of the jobs */
+  hurried: boolean;
+}
+
+/** A look under way. */
+interface Looking {
+  context: LookContext;
+  /** TensorPix's ids of jobs that were not seen yet */
+  unseen: Set<number>;
+  outlook: Outlook;
+}
+
+/**
+ * One look at everything that a tenant has at TensorPix: wanted cancels first, then the list page by page until every
+ * job was seen, then by id what the list did not show. A list that shifts between its pages only costs single calls.
+ */
+@Injectable()
+export class TenantLook {
+  constructor(
+    private readonly tensorpix: TensorpixClient,
+    private readonly calls: LookCalls,
+    private readonly observations: ObservationsStore,
+    private readonly changes: JobChangesStore,
+    private readonly sightings: SightingsStore,
+    private readonly metrics: Metrics,
+    private readonly logger: Logger,
+  ) {}
+
+  async look(context: LookContext, { known, bounds, hurried }: LookAims): Promise<LookResult> {
+    const { ids, cancels, youngestQueuedMs } = await this.observations.findActive(context.tenantId);
+    const looking = { context, unseen: new Set(ids), outlook: new Outlook(bounds, youngestQueuedMs) };
+    const { unseen, outlook } = looking;
+    let learned: ListKnowledge | null = null;
+    try {
+      await this.cancelWanted(context, cancels);
+      const plan = planLook(unseen.size, known);
+      if (plan.by === 'list') learned = await this.readList(looking, plan);
+      await this.readSingles(looking, sample([...unseen], SINGLES_A_LOOK));
+      return { trouble: null, nextLookInMs: outlook.nextLookInMs(unseen.size > 0 || hurried), learned };
+    } catch (error) {
+      if (!(error instanceof LookInterrupted)) throw error;
+      return { trouble: error.trouble, nextLookInMs: outlook.nextLookInMs(true), learned };
+    }
+  }
+
+  /** Cancels that could not be confirmed when they were asked for. TensorPix's answer shows in the look that follows. */
+  private async cancelWanted(context: LookContext, wanted: number[]): Promise<void> {
+    for (const tensorpixId of sample(wanted, SINGLES_A_LOOK))
+      await this.calls.ask(context, () => this.tensorpix.cancelJob(context.token, tensorpixId));
+  }
+
+  private async readList(looking: Looking, plan: LookPlan & { by: 'list' }): Promise<ListKnowledge | null> {
+    const { context, unseen } = looking;
+    const sweep = new ListSweep(plan);
+    for (let offset = sweep.next; offset !== null; offset = sweep.next) {
+      const from = offset;
+      const page = await this.calls.ask(context, () => this.tensorpix.listJobs(context.token, PAGE_SIZE, from));
+      if (page.kind !== 'ok') throw new LookInterrupted({ kind: 'unavailable' });
+      const { items, entries, hasNext } = page.value;
+      const found = items.filter(({ id }) => unseen.has(id));
+      await this.note(looking, found);
+      await this.noteOthers(context, items);
+      sweep.read({ entries, hasNext, found: found.length }, unseen.size);
+    }
+    return sweep.knowledge;
+  }
+
+  private async noteOthers({ accountId }: LookContext, items: ShownJob[]): Promise<void> {
+    const ids = items.map(({ id }) => id);
+    await this.sightings.note(accountId, ids);
+  }
+
+  private async readSingles(looking: Looking, ids: number[]): Promise<void> {
+    const { context } = looking;
+    let failures = 0;
+    for (const id of ids) {
+      const outcome = await this.calls.ask(context, () => this.tensorpix.getJob(context.token, id));
+      const known = isNotFound(outcome)
+        ? await this.calls.ask(context, () => this.tensorpix.getHistoryJob(context.token, id))
+        : outcome;
+      if (isNotFound(known)) await this.noteMissing(context, id);
+      else if (known.kind === 'ok') await this.note(looking, known.value.id === id ? [known.value] : []);
+      else {
+        // One job that TensorPix cannot show must not hide the others; TensorPix being down must not be asked on.
+        failures += 1;
+        if (failures >= SINGLE_FAILURES_A_LOOK) throw new LookInterrupted({ kind: 'unavailable' });
+      }
+    }
+    if (failures > 0 && failures === ids.length) throw new LookInterrupted({ kind: 'unavailable' });
+  }
+
+  private async note({ context, unseen, outlook }: Looking, seen: UpstreamJob[]): Promise<void> {
+    if (seen.length === 0) return;
+    const { tenantId, lease } = context;
+    const known = seen.filter(({ status }) => status !== null);
+    if (known.length < seen.length)
+      this.metrics.ignoredObservations.inc({ reason: 'unknown_status' }, seen.length - known.length);
+    const byId = new Map(known.map((job) => [job.id, job]));
+    const rows = await this.observations.findChanged(tenantId, lease.token, [...byId.values()]);
+    await Promise.all(
+      rows.map(async ({ job, time }) => {
+        const upstream = byId.get(job.tensorpixId ?? 0);
+        if (upstream) await this.writeOne(context, job, () => observe(job, upstream, time.now()));
+      }),
+    );
+    for (const job of seen) {
+      unseen.delete(job.id);
+      outlook.note(job);
+    }
+  }
+
+  private async noteMissing(context: LookContext, tensorpixId: number): Promise<void> {
+    const row = await this.observations.findActiveRow(context.tenantId, tensorpixId);
+    if (row) await this.writeOne(context, row.job, () => observeMissing(row.job, row.time.now()));
+  }
+
+  /** A row that cannot be written is reported and skipped: it must not keep its neighbours from being seen. */
+  private async writeOne(context: LookContext, job: JobRecord, observed: () => Observed): Promise<void> {
+    try {
+      await this.write(context, observed());
+    } catch (error) {
+      if (isDatabaseAway(error)) throw error;
+      this.metrics.ignoredObservations.inc({ reason: 'unwritable' });
+      this.logger.error({ err: error, job_id: job.id }, 'an observation could not be written');
+    }
+  }
+
+  private async write({ lease }: LookContext, observed: Observed): Promise<void> {
+    if ('ignored' in observed) {
+      if (observed.ignored !== 'unchanged') this.metrics.ignoredObservations.inc({ reason: observed.ignored });
+      return;
+    }
+    const written = await this.changes.apply(observed.change, { pollLease: lease.token });
+    // Somebody was faster, or the claim is gone: the next look sees what is true then.
+    if (!written) this.metrics.ignoredObservations.inc({ reason: 'moved_on' });
+  }
+}
+
+function isNotFound(outcome: CallOutcome<unknown>): boolean {
+  return outcome.kind === 'refused' && outcome.refusal.reason === 'not_found';
+}
+
+/** Some of them, drawn by lot: whatever is left over has the same chance at the next look. */
+function sample(ids: number[], size: number): number[] {
+  const lots = ids.map((id) => ({ id, lot: Math.random() }));
+  return lots
+    .sort((a, b) => a.lot - b.lot)
+    .slice(0, size)
+    .map(({ id }) => id);
+}

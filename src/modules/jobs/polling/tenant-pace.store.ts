@@ -1,0 +1,167 @@
+import { Injectable } from '@nestjs/common';
+import type { Lease } from '../../../common/loops/lease.js';
+import { DUE_NOW } from '../../../common/prisma/due-now.sql.js';
+import { PrismaService } from '../../../common/prisma/prisma.service.js';
+import type { StatusReason } from '../job-state.js';
+import { CALL_RATE } from './call-pace.js';
+import type { ListKnowledge } from './look-plan.js';
+
+/** A tenant whose jobs have to be looked at. */
+export interface ClaimedTenant {
+  tenantId: string;
+  accountId: string;
+  tokenCiphertext: string | null;
+  /** looks that failed in a row */
+  failures: number;
+  callsPerSecond: number;
+  /** somebody waits for one of its jobs */
+  hurried: boolean;
+  /** of its list at TensorPix; null: nothing, or what is too old */
+  known: ListKnowledge | null;
+}
+
+/** What the end of a look leaves for the next one. */
+export interface LookEnd {
+  nextLookInMs: number;
+  failures: number;
+  /** calls a second more */
+  gained: number;
+  /** null leaves what is known */
+  learned: ListKnowledge | null;
+}
+
+type ClaimedRow = Omit<ClaimedTenant, 'known'> & {
+  listPageSize: number | null;
+  listFrom: number | null;
+  listPages: number | null;
+};
+
+/** Lists grow and are tidied up: what was learned is tried anew after this. */
+const KNOWLEDGE_LASTS_MS = 600_000;
+/** After a rest, submissions that waited for its end go first: looks wait for them, at most so long. */
+const PRECEDENCE_MS = 5_000;
+
+/** When tenants are looked at, by whom, how fast, and until when their tokens rest. */
+@Injectable()
+export class TenantPaceStore {
+  constructor(private readonly prisma: PrismaService) {}
+
+  /**
+   * TensorPix throttles: nothing is sent with this tenant's token before the time has passed, by any tenant that has it,
+   * on any replica, and half as fast afterwards.
+   */
+  async rest(tenantId: string, restMs: number): Promise<void> {
+    await this.prisma.$executeRaw`
+      update tenant_paces
+         set rest_until = greatest(rest_until, now() + ${restMs}::float8 * interval '1 millisecond'),
+             -- Several calls may be throttled at once: that is one message.
+             calls_per_second = case when rest_until > now() then calls_per_second
+                                     else greatest(calls_per_second / 2, ${CALL_RATE.least}::float8) end
+       where tenant_id in (
+         select sharing.id from tenants t join tenants sharing on sharing.account_id = t.account_id
+          where t.id = ${tenantId}::uuid)`;
+  }
+
+  /** The account refuses jobs: nothing of this tenant is sent in the background before the time has passed. */
+  async hold(tenantId: string, holdMs: number, reason: StatusReason): Promise<void> {
+    await this.prisma.$executeRaw`
+      update tenant_paces
+         set hold_until = now() + ${holdMs}::float8 * interval '1 millisecond', hold_reason = ${reason}::text
+       where tenant_id = ${tenantId}::uuid`;
+  }
+
+  /** Somebody waits for a job of this tenant: looks come as often as they may for so long. */
+  async hurry(tenantId: string, forMs: number, minIntervalMs: number): Promise<void> {
+    await this.prisma.$executeRaw`
+      update tenant_paces
+         set hurried_until = greatest(hurried_until, now() + ${forMs}::float8 * interval '1 millisecond'),
+             poll_due_at = least(poll_due_at, now() + ${minIntervalMs}::float8 * interval '1 millisecond')
+       where tenant_id = ${tenantId}::uuid and poll_due_at is not null`;
+  }
+
+  /** Longest due first, each by one replica at a time: a tenant that takes long is one of many that are looked at. */
+  async claimDueAnyTenant(lease: Lease, limit: number): Promise<ClaimedTenant[]> {
+    const rows = await this.prisma.$queryRaw<ClaimedRow[]>`
+      with due as (
+        select p.tenant_id
+          from tenant_paces p
+         where p.poll_due_at <= now()
+           and (p.poll_lease_expires_at is null or p.poll_lease_expires_at < now())
+           and (p.rest_until is null
+                or p.rest_until <= now() - ${PRECEDENCE_MS}::float8 * interval '1 millisecond'
+                or (p.rest_until <= now()
+                    and not exists (select 1 from jobs j where j.tenant_id = p.tenant_id and j.status = 'submitting'
+                                       and j.due_at <= now())))
+         order by p.poll_due_at
+         limit ${limit}::int
+           for update of p skip locked
+      )
+      update tenant_paces p
+         set poll_lease_token = ${lease.token}::uuid,
+             poll_lease_expires_at = now() + ${lease.durationMs}::float8 * interval '1 millisecond'
+        from due, tenants t
+       where p.tenant_id = due.tenant_id and t.id = p.tenant_id
+      returning p.tenant_id as "tenantId", t.account_id as "accountId", t.token_ciphertext as "tokenCiphertext",
+                p.poll_failures as failures, p.calls_per_second as "callsPerSecond",
+                coalesce(p.hurried_until > now(), false) as hurried,
+                case when p.list_learned_at > now() - ${KNOWLEDGE_LASTS_MS}::float8 * interval '1 millisecond'
+                     then p.list_page_size end as "listPageSize",
+                p.list_from as "listFrom", p.list_pages as "listPages"`;
+    return rows.map(({ listPageSize: pageSize, listFrom: from, listPages: pages, ...tenant }) => ({
+      ...tenant,
+      known: pageSize === null || from === null || pages === null ? null : { pageSize, from, pages },
+    }));
+  }
+
+  /** Prolongs a claim. False when it is gone. */
+  async renew(tenantId: string, lease: Lease): Promise<boolean> {
+    const renewed = await this.prisma.$executeRaw`
+      update tenant_paces
+         set poll_lease_expires_at = now() + ${lease.durationMs}::float8 * interval '1 millisecond'
+       where tenant_id = ${tenantId}::uuid and poll_lease_token = ${lease.token}::uuid and poll_lease_expires_at > now()`;
+    return renewed > 0;
+  }
+
+  /**
+   * Ends a claim and says when to look again; a tenant without jobs at TensorPix is not looked at any more.
+   *
+   * A job that is being sent counts too: its bind may overlap this statement, and finds a look planned then. What slips
+   * through is found by `wakeForgottenAnyTenant`.
+   *
+   * @returns false when the claim was gone
+   */
+  async release(tenantId: string, lease: Lease, end: LookEnd): Promise<boolean> {
+    const { nextLookInMs, failures, gained, learned } = end;
+    return this.prisma.$transaction(async (tx) => {
+      const held = await tx.$queryRaw<{ id: string }[]>`
+        select tenant_id as id from tenant_paces
+         where tenant_id = ${tenantId}::uuid and poll_lease_token = ${lease.token}::uuid for update`;
+      if (held.length === 0) return false;
+      await tx.$executeRaw`
+        update tenant_paces
+           set poll_lease_token = null, poll_lease_expires_at = null, poll_failures = ${failures}::int,
+               calls_per_second = least(calls_per_second + ${gained}::float8, ${CALL_RATE.most}::float8),
+               list_page_size = coalesce(${learned?.pageSize ?? null}::int, list_page_size),
+               list_from = coalesce(${learned?.from ?? null}::int, list_from),
+               list_pages = coalesce(${learned?.pages ?? null}::int, list_pages),
+               list_learned_at = case when ${learned !== null}::boolean then now() else list_learned_at end,
+               poll_due_at = case when exists (
+                   select 1 from jobs j
+                    where j.tenant_id = ${tenantId}::uuid
+                      and (j.status in ('queued', 'processing')
+                           or (j.status = 'submitting' and j.lease_token is not null)))
+                 then now() + ${nextLookInMs}::float8 * interval '1 millisecond' end
+         where tenant_id = ${tenantId}::uuid`;
+      return true;
+    });
+  }
+
+  /** Wakes tenants that have jobs at TensorPix but no look planned: the net under the wake-up of a bind. */
+  async wakeForgottenAnyTenant(): Promise<number> {
+    return this.prisma.$executeRaw`
+      update tenant_paces p
+         set poll_due_at = ${DUE_NOW}
+       where p.poll_due_at is null
+         and exists (select 1 from jobs j where j.tenant_id = p.tenant_id and j.status in ('queued', 'processing'))`;
+  }
+}
