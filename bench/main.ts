@@ -2,6 +2,7 @@
  * `npm run bench [-- <name> [options]]`: see docs/benchmarks.md.
  */
 import { runIngress } from './ingress/ingress.js';
+import { runPolling } from './polling/polling.js';
 import { helpFor, readFlags, UsageError, type Benchmark } from './support/command-line.js';
 import { CONTESTANT_NAMES } from './webhooks/contestants.js';
 import { runWebhooks } from './webhooks/webhooks.js';
@@ -42,7 +43,25 @@ const WEBHOOKS: Benchmark = {
     }),
 };
 
-const BENCHMARKS: Record<string, Benchmark> = { ingress: INGRESS, webhooks: WEBHOOKS };
+const POLLING: Benchmark = {
+  summary: 'following jobs by sweeps, and job by job',
+  flags: {
+    seconds: { placeholder: '<n>', help: 'of each measurement', fallback: '60' },
+    jobs: { placeholder: '<a,b>', help: 'jobs under way', fallback: '1000,10000,100000' },
+    tenants: { placeholder: '<a,b>', help: 'tenants that have them', fallback: '1,100,1000' },
+    workers: { placeholder: '<a,b>', help: 'worker processes', fallback: '1,3' },
+    'cpu-prof': PROFILE,
+  },
+  run: (flags) => {
+    const [jobs, tenants, workers] = [flags.counts('jobs'), flags.counts('tenants'), flags.counts('workers')];
+    const scales = jobs.flatMap((j) =>
+      tenants.flatMap((t) => workers.map((w) => ({ jobs: j, tenants: t, workers: w }))),
+    );
+    return runPolling({ seconds: flags.count('seconds'), scales, profileDir: flags.text('cpu-prof') });
+  },
+};
+
+const BENCHMARKS: Record<string, Benchmark> = { ingress: INGRESS, webhooks: WEBHOOKS, polling: POLLING };
 
 async function main([first, ...rest]: string[]): Promise<boolean> {
   const named = first !== undefined && !first.startsWith('-');

@@ -33,6 +33,16 @@ export class Flags {
     return number;
   }
 
+  /** @throws UsageError */
+  counts(name: string): number[] {
+    return (this.values[name] ?? '').split(',').map((item) => {
+      const number = Number(item);
+      if (!Number.isInteger(number) || number < 1)
+        throw new UsageError(`--${name}: "${item}" is no whole number of at least 1`);
+      return number;
+    });
+  }
+
   /** @throws UsageError for what is not one of `known` */
   list<Name extends string>(name: string, known: readonly Name[]): Name[] {
     return (this.values[name] ?? '').split(',').map((item) => {

@@ -22,6 +22,7 @@ export class Metrics {
     ['reason'],
   );
   readonly transitions = this.counter('gateway_job_transitions_total', 'States entered', ['kind', 'status']);
+  readonly observations = this.counter('gateway_observations_total', 'Jobs that TensorPix showed as they are', []);
   readonly ignoredObservations = this.counter(
     'gateway_ignored_observations_total',
     'Observations of TensorPix that changed nothing because they were late, backward or unknown',

@@ -35,7 +35,7 @@ async function exists(file: string): Promise<boolean> {
 }
 
 async function until(condition: () => Promise<boolean>): Promise<boolean> {
-  const deadline = Date.now() + 15_000;
+  const deadline = Date.now() + 60_000;
   while (Date.now() < deadline) {
     if (await condition()) return true;
     await new Promise((resolve) => setTimeout(resolve, 50));

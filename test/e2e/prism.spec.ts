@@ -30,7 +30,7 @@ beforeAll(async () => {
   startProgram([...args, 'simulator/openapi.yaml'], plainEnv());
   await eventually(() => fetch(`http://127.0.0.1:${port}/`).catch(() => null), Boolean);
   relay = await startRelay(`http://127.0.0.1:${port}`, rewrite);
-  gateway = await startGatewayProcess(database.url(), relay.url);
+  gateway = await startGatewayProcess(database.url(), relay.url, { TENSORPIX_TIMEOUT_MS: '10000' });
   tenant = await createTenant(gateway.url, 'token-0123456789');
 });
 

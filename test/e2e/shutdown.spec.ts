@@ -127,7 +127,7 @@ describe('a gateway that is told to stop', () => {
 
   it('should answer 503 with Retry-After to what comes in while it finishes its work', async () => {
     const gateway = await start();
-    receiver.answer((_, response) => void setTimeout(() => response.writeHead(204).end(), 3_000));
+    receiver.answer((_, response) => void setTimeout(() => response.writeHead(204).end(), 5_000));
     const { body } = await create(gateway, { callback_url: receiver.url });
     const { id } = JSON.parse(body) as { id: string };
     await eventually(

@@ -71,7 +71,7 @@ describe('faults that answer without doing the work', () => {
 
   it('should never answer, or reset the connection, with nothing done', async () => {
     simulator.control.addFault({ times: 1, fault: 'no_answer' });
-    await expect(create(200)).rejects.toThrow(/timeout/i);
+    await expect(create(1_000)).rejects.toThrow(/timeout/i);
     simulator.control.addFault({ times: 1, fault: 'reset' });
     await expect(create()).rejects.toMatchObject({ cause: { code: 'ECONNRESET' } });
     expect(simulator.state.jobs.size).toBe(0);
@@ -85,7 +85,7 @@ describe('faults that answer without doing the work', () => {
 describe('faults that do the work', () => {
   it('should commit, then never answer', async () => {
     simulator.control.addFault({ times: 1, fault: 'no_answer_after_commit' });
-    await expect(create(200)).rejects.toThrow(/timeout/i);
+    await expect(create(1_000)).rejects.toThrow(/timeout/i);
     expect(simulator.state.jobs.size).toBe(1);
   });
 

@@ -8,7 +8,7 @@ import { expectProblem, useWorld, VIDEO } from '../../support/world.js';
 const CREATE = { method: 'POST', path: '/api/jobs/from-url/' };
 
 describe('a cancel', () => {
-  const world = useWorld({ TENSORPIX_TIMEOUT_MS: '1000' }, { queueMs: 600_000, durationMs: 600_000 });
+  const world = useWorld({ TENSORPIX_TIMEOUT_MS: '2000' }, { queueMs: 600_000, durationMs: 600_000 });
   const http = () => request(world.gateway.url);
   const create = async (body: object = {}, prefer = '') => {
     const answer = await http()
@@ -30,13 +30,24 @@ describe('a cancel', () => {
   const deletes = () => world.simulator.control.requests().filter(({ method }) => method === 'DELETE').length;
   const creates = () => world.simulator.control.requests().filter(({ method }) => method === 'POST').length;
 
-  afterEach(() => world.simulator.control.clearFaults());
+  /** A look that began before a job was canceled may ask TensorPix for its cancel once more. */
+  const looksEnded = () =>
+    eventually(
+      () => world.sql('select 1 from tenant_paces where poll_lease_token is not null'),
+      (rows) => rows.length === 0,
+    );
+
+  afterEach(async () => {
+    world.simulator.control.clearFaults();
+    await looksEnded();
+  });
 
   it('should end a job that is queued, at TensorPix too, and say so again when it is repeated', async () => {
     const { id, tensorpix_id } = await create();
     const { body } = await cancel(id).expect(200);
     expect(body).toMatchObject({ id, status: 'canceled', status_reason: null, finished_at: expect.any(String) });
     expect(upstream(tensorpix_id)).toBe(-2);
+    await looksEnded();
     const before = deletes();
     expect((await cancel(id).expect(200)).body).toEqual(body);
     expect(deletes()).toBe(before);
@@ -140,7 +151,7 @@ describe('a cancel', () => {
   });
 
   it('should not leave the outcome open of a job whose call is under way and then refused', async () => {
-    world.simulator.control.addFault({ match: CREATE, times: 1, fault: { kind: 'slow', delay_ms: 600 } });
+    world.simulator.control.addFault({ match: CREATE, times: 1, fault: { kind: 'slow', delay_ms: 1_500 } });
     const { id } = await create({ video_url: 'https://media.example.com/not-a-video.txt' }, 'wait=0');
     await cancel(id).expect(202);
     const ended = await eventually(

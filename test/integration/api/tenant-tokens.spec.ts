@@ -17,7 +17,7 @@ const SECOND_TOKEN = 'tpx-second-token-of-the-first-team-55555';
 const BALANCE = '/api/accounts/profile/balance/';
 
 describe("a tenant's TensorPix token", () => {
-  const world = useWorld({ TENSORPIX_TIMEOUT_MS: '500' }, { queueMs: 600_000 });
+  const world = useWorld({ TENSORPIX_TIMEOUT_MS: '1500' }, { queueMs: 600_000 });
   const http = () => request(world.gateway.url);
   const create = (query = '', token = TOKEN) =>
     http().post(`/v1/tenants${query}`).set(ADMIN).send({ name: 'team', tensorpix_token: token });
@@ -93,10 +93,8 @@ describe("a tenant's TensorPix token", () => {
       .post(`/v1/jobs/${String(job.id)}/cancel`)
       .set(bearer(tenant))
       .expect(200);
-    expect(world.simulator.control.requests().at(-1)).toMatchObject({
-      method: 'DELETE',
-      tokenSuffix: SECOND_TOKEN.slice(-4),
-    });
+    const cancels = world.simulator.control.requests().filter(({ method }) => method === 'DELETE');
+    expect(cancels.at(-1)?.tokenSuffix).toBe(SECOND_TOKEN.slice(-4));
     await patch(tenant.id, { tensorpix_token: OTHER_TOKEN }).expect(200);
   });
 

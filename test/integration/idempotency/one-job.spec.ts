@@ -7,7 +7,7 @@ import { eventually, startGateway, type Gateway } from '../../support/gateway.js
 import { CREATE_VIDEO, idOf, sourceUrl, useStage, type Team } from '../../support/stage.js';
 
 /** No loop runs: these tests tick. */
-const ENV = { GATEWAY_ROLE: 'api', TENSORPIX_TIMEOUT_MS: '3000', RECONCILE_GRACE_MS: '400' };
+const ENV = { GATEWAY_ROLE: 'api', TENSORPIX_TIMEOUT_MS: '10000', RECONCILE_GRACE_MS: '400' };
 const stage = useStage({ env: ENV, simulator: { queueMs: 600_000 } });
 let second: Gateway;
 let keys = 0;
@@ -125,7 +125,7 @@ describe('a key whose request is being answered', () => {
     const team = await stage.team();
     const headers = { 'idempotency-key': newKey() };
     const body = { video_url: sourceUrl(), ml_models: [1] };
-    stage.fault(team, { kind: 'slow', delay_ms: 1_500 }, { times: 1 });
+    stage.fault(team, { kind: 'slow', delay_ms: 2_000 }, { times: 1 });
     const first = post(stage.gateway, team, body, headers).then((answer) => answer);
     await callUnderWay(team);
     for (const gateway of [stage.gateway, second]) {
@@ -148,7 +148,7 @@ describe('a key whose request is being answered', () => {
     const team = await stage.team();
     const headers = { 'idempotency-key': newKey(), prefer: 'wait=0' };
     const body = { video_url: sourceUrl(), ml_models: [1] };
-    stage.fault(team, { kind: 'slow', delay_ms: 1_500 }, { times: 1 });
+    stage.fault(team, { kind: 'slow', delay_ms: 2_000 }, { times: 1 });
     const first = await post(stage.gateway, team, body, headers);
     expect([first.status, first.body.status_reason]).toEqual([202, 'sending']);
     const again = await post(second, team, body, headers);
@@ -188,7 +188,7 @@ describe('a caller that hangs up during the call', () => {
     const team = await stage.team();
     const headers = { 'idempotency-key': newKey() };
     const body = { video_url: sourceUrl(), ml_models: [1] };
-    stage.fault(team, { kind: 'slow', delay_ms: 800 }, { times: 1 });
+    stage.fault(team, { kind: 'slow', delay_ms: 2_000 }, { times: 1 });
     const lost = openCreate(team, body, headers);
     await callUnderWay(team);
     lost.destroy();

@@ -4,7 +4,7 @@ import type { Fault } from '../../../simulator/faults.js';
 import { ADMIN_KEY, eventually } from '../../support/gateway.js';
 import { CREATE_IMAGE, idOf, sourceUrl, useStage, type Team } from '../../support/stage.js';
 
-const stage = useStage({ env: { TENSORPIX_TIMEOUT_MS: '600', RECONCILE_GRACE_MS: '400' } });
+const stage = useStage({ env: { TENSORPIX_TIMEOUT_MS: '1100', RECONCILE_GRACE_MS: '400' } });
 const ADMIN = { authorization: `Bearer ${ADMIN_KEY}` };
 let keys = 0;
 
@@ -86,7 +86,7 @@ describe('the answer of a create, given again', () => {
 
   it('should be the 201 although its presigned URL has expired since', async () => {
     const team = await stage.team();
-    const expires = Math.floor(Date.now() / 1_000) + 2;
+    const expires = Math.floor(Date.now() / 1_000) + 4;
     const send = keyed(team, { video_url: `${sourceUrl()}?Expires=${expires}&Signature=s` });
     const first = await send();
     expect(first.status).toBe(201);
@@ -116,7 +116,7 @@ describe('the 202 of a create, given again', () => {
     ['wait=0', { prefer: 'wait=0' }],
   ])('should be 202, then 201 as the job is then: %s', async (_, headers) => {
     const team = await stage.team();
-    stage.fault(team, { kind: 'slow', delay_ms: 400 }, { times: 1 });
+    stage.fault(team, { kind: 'slow', delay_ms: 900 }, { times: 1 });
     const send = keyed(team, {}, headers);
     const first = await send();
     expect(first.status).toBe(202);

@@ -4,7 +4,7 @@ import { ADMIN_KEY, eventually } from '../../support/gateway.js';
 import { exchange, multipart, rawExchange } from '../../support/world.js';
 import { CREATE_IMAGE, idOf, sourceUrl, useStage, type Team } from '../../support/stage.js';
 
-const stage = useStage({ simulator: { queueMs: 600_000 } });
+const stage = useStage({ env: { TENSORPIX_TIMEOUT_MS: '5000' }, simulator: { queueMs: 600_000 } });
 
 let keys = 0;
 

@@ -10,7 +10,7 @@ const ASYNC = { prefer: 'respond-async' };
 const MANY = 400;
 /** No loop runs: these tests tick. */
 const stage = useStage({
-  env: { GATEWAY_ROLE: 'api', TENSORPIX_TIMEOUT_MS: '500', RECONCILE_GRACE_MS: '400' },
+  env: { GATEWAY_ROLE: 'api', TENSORPIX_TIMEOUT_MS: '1000', RECONCILE_GRACE_MS: '400' },
   simulator: { queueMs: 600_000 },
 });
 

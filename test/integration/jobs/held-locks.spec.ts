@@ -18,16 +18,24 @@ async function whileHeld(statement: string, values: unknown[], run: (session: pg
   }
 }
 
-/** The sessions of the gateway whose statements wait for a lock. */
-async function blocked(): Promise<number[]> {
-  const rows = await stage.sql<{ pid: number }>(
-    `select pid from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`,
-  );
-  return rows.map(({ pid }) => pid);
+interface Blocked {
+  pid: number;
+  /** tells a statement from the one that the same session had before */
+  since: string;
 }
 
-async function untilBlocked(): Promise<number[]> {
-  return eventually(blocked, (pids) => pids.length > 0);
+/** The sessions of the gateway whose statements wait for a lock. */
+async function blocked(): Promise<Blocked[]> {
+  return stage.sql<Blocked & pg.QueryResultRow>(
+    `select pid, query_start::text as since from pg_stat_activity
+      where datname = current_database() and wait_event_type = 'Lock'`,
+  );
+}
+
+/** Waits for a statement that waits for a lock, and is none of these. */
+async function untilBlocked(but: Blocked[] = []): Promise<Blocked[]> {
+  const known = new Set(but.map(({ since }) => since));
+  return eventually(blocked, (waiting) => waiting.some(({ since }) => !known.has(since)));
 }
 
 describe("TensorPix's answer to a create", () => {
@@ -55,12 +63,11 @@ describe("TensorPix's answer to a create", () => {
     const team = await stage.team();
     await whileHeld('lock table webhook_deliveries in exclusive mode', [], async (session) => {
       const creating = stage.video(team, stage.callback).then((answer) => answer);
-      const pids = await untilBlocked();
+      const first = await untilBlocked();
       expect(stage.creates(team)).toBe(1);
-      await stage.sql('select pg_cancel_backend(pid) from unnest($1::int[]) as pid', [pids]);
+      await stage.sql('select pg_cancel_backend(pid) from unnest($1::int[]) as pid', [first.map(({ pid }) => pid)]);
       // The same statement again, after a pause.
-      await eventually(blocked, (waiting) => waiting.length === 0);
-      await untilBlocked();
+      await untilBlocked(first);
       await session.query('commit');
       const created = await creating;
       expect(created.status).toBe(201);

@@ -10,7 +10,7 @@ import { tick } from './ticks.js';
 
 const SINGLE_CALLS_A_LOOK = 20;
 /** No loop runs: these tests tick, and so decide what has happened before a look. */
-const stage = useStage({ env: { GATEWAY_ROLE: 'api', TENSORPIX_TIMEOUT_MS: '500', RECONCILE_GRACE_MS: '400' } });
+const stage = useStage({ env: { GATEWAY_ROLE: 'api', TENSORPIX_TIMEOUT_MS: '1000', RECONCILE_GRACE_MS: '400' } });
 
 async function unconfirmed(team: Team, kind: FaultKind, fields: object = {}): Promise<string> {
   stage.fault(team, kind, { times: 1 });

@@ -6,7 +6,7 @@ import { idOf, useStage, type Team } from '../../support/stage.js';
 
 /** No loop runs: these tests tick, and so decide who comes first. */
 const stage = useStage({ env: { GATEWAY_ROLE: 'api', TENSORPIX_TIMEOUT_MS: '10000' } });
-const SLOW = { kind: 'slow', delay_ms: 1_000 } as const;
+const SLOW = { kind: 'slow', delay_ms: 1_500 } as const;
 
 async function tick(): Promise<void> {
   const submitter = stage.gateway.app.get(JobsSubmitter, { strict: false });

@@ -6,7 +6,7 @@ import { eventually } from '../../support/gateway.js';
 import { idOf, sourceUrl, useStage, type Row, type Team } from '../../support/stage.js';
 import { tick } from './ticks.js';
 
-const TIMEOUT_MS = 500;
+const TIMEOUT_MS = 1_000;
 const GRACE_MS = 400;
 const PATIENCE_GRACES = 30;
 /** No loop runs: these tests tick. */

@@ -16,7 +16,7 @@ describe('the main path', () => {
   let auth: { authorization: string };
 
   beforeAll(async () => {
-    simulator = await startSimulator({ tokens: ['token-0123456789'], queueMs: 300, durationMs: 1_000 });
+    simulator = await startSimulator({ tokens: ['token-0123456789'], queueMs: 300, durationMs: 3_600_000 });
     receiver = await startReceiver();
     gateway = await startGateway(database.url(), simulator.url);
     tenant = await createTenant(gateway.url, 'token-0123456789');
@@ -49,9 +49,14 @@ describe('the main path', () => {
       metadata: { a: 'b' },
     });
     expect(created.status).toBe(201);
-    const { id } = created.body as { id: string };
+    const { id, tensorpix_id } = created.body as { id: string; tensorpix_id: number };
     expect(created.headers.location).toBe(`/v1/jobs/${id}`);
 
+    await eventually(
+      () => receiver.types(id),
+      (types) => types.includes('job.processing'),
+    );
+    simulator.control.changeJob(tensorpix_id, { duration_ms: 0 });
     await eventually(
       () => receiver.types(id),
       (types) => types.includes('job.finished'),
@@ -61,7 +66,9 @@ describe('the main path', () => {
     const verifier = new Webhook((secret as { secret: string }).secret);
     for (const { body, headers } of receiver.received) verifier.verify(body, headers as Record<string, string>);
 
-    const { body: job } = await request(gateway.url).get(`/v1/jobs/${id}`).set(auth).expect(200);
+    const read = async (): Promise<{ callback: { state: string } }> =>
+      (await request(gateway.url).get(`/v1/jobs/${id}`).set(auth).expect(200)).body as never;
+    const job = await eventually(read, ({ callback }) => callback.state === 'delivered');
     expect(job).toMatchObject({
       status: 'finished',
       progress: 1,

@@ -1,11 +1,18 @@
 import { describe, expect, it } from '@jest/globals';
 import { JobsPoller } from '../../../src/modules/jobs/polling/jobs.poller.js';
-import { startGateway, type Gateway } from '../../support/gateway.js';
+import { eventually, startGateway, type Gateway } from '../../support/gateway.js';
 import { idOf, useStage, type Team } from '../../support/stage.js';
 
+/** A look is due when a test says so, and not again while others of the same round begin. */
+const ENV = {
+  GATEWAY_ROLE: 'api',
+  TENSORPIX_TIMEOUT_MS: '6000',
+  POLL_MIN_INTERVAL_MS: '3600000',
+  POLL_MAX_INTERVAL_MS: '3600000',
+};
 /** No loop runs, and nothing moves at the simulator but what a test moves. */
 const stage = useStage({
-  env: { GATEWAY_ROLE: 'api' },
+  env: ENV,
   simulator: { queueMs: 3_600_000, durationMs: 3_600_000 },
 });
 const ALL_EVENTS = ['job.queued', 'job.processing', 'job.progress', 'job.finished', 'job.failed', 'job.canceled'];
@@ -23,6 +30,14 @@ async function video(team: Team, fields: object = {}): Promise<{ id: string; ups
   const created = await stage.video(team, { callback_url: stage.receiver.url, callback_events: ALL_EVENTS, ...fields });
   expect(created.status).toBe(201);
   return { id: idOf(created), upstream: created.body.tensorpix_id as number };
+}
+
+/** The look has its claim, and waits for TensorPix's answer. */
+async function untilAsked(team: Team): Promise<void> {
+  await eventually(
+    () => stage.calls(team, 'GET').filter(({ path }) => path.startsWith('/api/jobs/')).length,
+    (count) => count === 1,
+  );
 }
 
 function ignored(reason: string): Promise<number> {
@@ -124,7 +139,7 @@ describe('what TensorPix shows of a job', () => {
 
 describe('two replicas that poll', () => {
   it('should never look at one tenant at the same time (invariant 8)', async () => {
-    const second = await startGateway(stage.databaseUrl, stage.simulator.url, { GATEWAY_ROLE: 'api' });
+    const second = await startGateway(stage.databaseUrl, stage.simulator.url, ENV);
     try {
       const teams = await Promise.all(Array.from({ length: 5 }, () => stage.team()));
       for (const team of teams) await video(team);
@@ -140,11 +155,11 @@ describe('two replicas that poll', () => {
     const team = await stage.team();
     const { id, upstream } = await video(team);
     stage.simulator.control.changeJob(upstream, { status: 1, progress: 0.4 });
-    stage.fault(team, { kind: 'slow', delay_ms: 800 }, { times: 1, match: { method: 'GET', path: '/api/jobs/' } });
+    stage.fault(team, { kind: 'slow', delay_ms: 2_000 }, { times: 1, match: { method: 'GET', path: '/api/jobs/' } });
     const before = await stage.row(id);
     const lost = await stage.metric('gateway_lost_leases_total{loop="poller"}');
     const looking = look();
-    await stage.sql('select pg_sleep(0.4)');
+    await untilAsked(team);
     const taken = await stage.sql(
       `update tenant_paces set poll_lease_token = '01935000-0000-7000-8000-0000000000ff'
         where tenant_id = $1 and poll_lease_token is not null returning 1`,
@@ -163,9 +178,9 @@ describe('two replicas that poll', () => {
     const team = await stage.team();
     const { id, upstream } = await video(team);
     stage.simulator.control.changeJob(upstream, { status: 1 });
-    stage.fault(team, { kind: 'slow', delay_ms: 800 }, { times: 1, match: { method: 'GET', path: '/api/jobs/' } });
+    stage.fault(team, { kind: 'slow', delay_ms: 2_000 }, { times: 1, match: { method: 'GET', path: '/api/jobs/' } });
     const looking = look();
-    await stage.sql('select pg_sleep(0.4)');
+    await untilAsked(team);
     await stage.sql(
       `update tenant_paces set poll_lease_expires_at = now() - interval '1 second' where tenant_id = $1`,
       [team.id],

@@ -5,7 +5,7 @@ import { idOf, sourceUrl, useStage, type Team } from '../../support/stage.js';
 
 /** No loop runs: a look happens when a test ticks. */
 const stage = useStage({
-  env: { GATEWAY_ROLE: 'api', TENSORPIX_TIMEOUT_MS: '1500' },
+  env: { GATEWAY_ROLE: 'api', TENSORPIX_TIMEOUT_MS: '2500' },
   simulator: { queueMs: 3_600_000, durationMs: 3_600_000, pageMax: 100 },
 });
 const JOBS = { method: 'GET', path: '/api/jobs/' } as const;

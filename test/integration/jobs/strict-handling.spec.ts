@@ -15,7 +15,7 @@ import { eventually } from '../../support/gateway.js';
 import { idOf, sourceUrl, useStage, type Team } from '../../support/stage.js';
 import { tick } from './ticks.js';
 
-const TIMEOUT_MS = 500;
+const TIMEOUT_MS = 1_000;
 const STRICT = { prefer: 'handling=strict' };
 /** No loop runs: these tests tick. */
 const stage = useStage({

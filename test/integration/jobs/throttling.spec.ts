@@ -55,7 +55,8 @@ describe('a create that TensorPix throttles', () => {
     stage.fault(team, { kind: 'body', status: 429, headers: { 'retry-after': '0' }, body: { detail: 'Throttled.' } });
     const id = idOf(await stage.video(team));
     const [wait] = await stage.sql<{ ms: number }>(
-      `select extract(epoch from due_at - updated_at)::float8 * 1000 as ms from jobs where id = $1`,
+      `select extract(epoch from (data->>'due_at')::timestamptz - created_at)::float8 * 1000 as ms
+         from job_events where job_id = $1 and type = 'job.parked' order by sequence limit 1`,
       [id],
     );
     expect(wait?.ms).toBeGreaterThanOrEqual(500);

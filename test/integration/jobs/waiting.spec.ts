@@ -3,7 +3,7 @@ import { request as httpRequest, type ClientRequest } from 'node:http';
 import { eventually } from '../../support/gateway.js';
 import { idOf, sourceUrl, useStage, type Team } from '../../support/stage.js';
 
-const stage = useStage();
+const stage = useStage({ env: { TENSORPIX_TIMEOUT_MS: '4000' } });
 const SLOW = { kind: 'slow', delay_ms: 1_500 } as const;
 
 describe('a caller that does not wait as long as TensorPix takes', () => {
@@ -42,6 +42,7 @@ describe('a caller that does not wait as long as TensorPix takes', () => {
 
   it('should see it unconfirmed when TensorPix then gives no answer', async () => {
     const team = await stage.team();
+    stage.fault(team, 'server_error', { match: { method: 'GET', path: '/api/jobs/$' } });
     stage.fault(team, 'no_answer_after_commit', { times: 1 });
     const created = await stage.video(team, stage.callback, { prefer: 'wait=1' });
     expect([created.status, created.body.status_reason]).toEqual([202, 'sending']);
@@ -83,7 +84,7 @@ async function theRow(team: Team): Promise<string> {
 describe('a caller that has hung up', () => {
   it('should be told of the refusal by job.failed', async () => {
     const team = await stage.team();
-    stage.fault(team, SLOW, { times: 1 });
+    stage.fault(team, { kind: 'slow', delay_ms: 2_500 }, { times: 1 });
     const request = openCreate(team, { ...stage.callback, video_url: sourceUrl('not-a-video') });
     const id = await theRow(team);
     await eventually(

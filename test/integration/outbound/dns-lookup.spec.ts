@@ -23,7 +23,7 @@ beforeEach(async () => {
   server = createSocket('udp4');
   server.on('message', (message, peer) => server.send(reply(message), peer.port, peer.address));
   await new Promise<void>((resolve) => server.bind(0, '127.0.0.1', resolve));
-  const resolver = new Resolver({ timeout: 500, tries: 1 });
+  const resolver = new Resolver({ timeout: 10_000, tries: 1 });
   resolver.setServers([`127.0.0.1:${server.address().port}`]);
   lookup = createSystemLookup(resolver);
 });

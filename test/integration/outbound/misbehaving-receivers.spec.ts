@@ -55,7 +55,7 @@ describe('a receiver that misbehaves', () => {
         response.write('begin');
       }),
     );
-    const outcome = await post(clientWith({ timeoutMs: 300 }), `http://receiver.test:${receiver.port}/`);
+    const outcome = await post(clientWith({ timeoutMs: 1_000 }), `http://receiver.test:${receiver.port}/`);
     expect(outcome).toMatchObject({ kind: 'response', status: 201, bodyExcerpt: 'begin' });
   });
 

@@ -159,7 +159,7 @@ describe('connections', () => {
   it('should let those in line time out while others hold all connections, and go on afterwards', async () => {
     let silent = true;
     const receiver = await running(startHttp((_request, response) => void (silent || response.end())));
-    const client = clientWith({ connectionsPerOrigin: 1, timeoutMs: 300 });
+    const client = clientWith({ connectionsPerOrigin: 1, timeoutMs: 1_000 });
     const url = `http://receiver.test:${receiver.port}/`;
     const outcomes = await Promise.all([post(client, url), post(client, url), post(client, url)]);
     expect(outcomes.map(classOf)).toEqual(['timeout', 'timeout', 'timeout']);
@@ -170,7 +170,7 @@ describe('connections', () => {
   it('should not let a silent origin hold up another one', async () => {
     const silent = await running(startTcp(() => undefined));
     const receiver = await running(startHttp());
-    const client = clientWith({ connectionsPerOrigin: 1, timeoutMs: 1_000 });
+    const client = clientWith({ connectionsPerOrigin: 1, timeoutMs: 2_000 });
     const stuck = [1, 2, 3].map(() => post(client, `http://receiver.test:${silent.port}/`));
     for (let index = 0; index < 10; index++) {
       expect(classOf(await post(client, `http://receiver.test:${receiver.port}/`))).toBe('response 200');

@@ -133,6 +133,7 @@ export class TenantLook {
         if (upstream) await this.writeOne(context, job, () => observe(job, upstream, time.now()));
       }),
     );
+    this.metrics.observations.inc(seen.length);
     for (const job of seen) {
       unseen.delete(job.id);
       outlook.note(job);
