@@ -8,6 +8,7 @@ import { ProblemFilter } from './errors/problem.filter.js';
 import { Cursors } from './http/cursor.js';
 import { Logger } from './logging/logger.js';
 import { LoopRunner } from './loops/loop-runner.js';
+import { WakeUps } from './loops/wake-ups.js';
 import { Metrics } from './metrics.js';
 import { PrismaService } from './prisma/prisma.service.js';
 
@@ -16,7 +17,7 @@ import { PrismaService } from './prisma/prisma.service.js';
 @Module({})
 export class CommonModule {
   static with(config: Config, logger: Logger): DynamicModule {
-    const shared = [Metrics, Draining, Cursors, PrismaService, CanaryStore, LoopRunner, ProblemFilter];
+    const shared = [Metrics, Draining, Cursors, PrismaService, CanaryStore, LoopRunner, WakeUps, ProblemFilter];
     const providers = [
       { provide: CONFIG, useValue: config },
       { provide: Logger, useValue: logger },

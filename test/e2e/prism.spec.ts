@@ -1,6 +1,4 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { parseConfig } from '../../src/common/config/config.js';
-import { Metrics } from '../../src/common/metrics.js';
 import { TensorpixClient } from '../../src/modules/tensorpix/tensorpix.client.js';
 import { useDatabase } from '../support/database.js';
 import {
@@ -11,7 +9,7 @@ import {
   startProgram,
   type GatewayProcess,
 } from '../support/gateway-process.js';
-import { createTenant, eventually, gatewayEnv, type TestTenant } from '../support/gateway.js';
+import { createTenant, eventually, startGateway, type TestTenant } from '../support/gateway.js';
 import { startRelay, type Relay, type Relayed } from '../support/relay.js';
 
 /**
@@ -159,7 +157,8 @@ describe("the gateway against TensorPix's own document", () => {
 
 describe('every operation of the client', () => {
   it('should be one of the document', async () => {
-    const client = new TensorpixClient(parseConfig(gatewayEnv(database.url(), relay.url)), new Metrics());
+    const own = await startGateway(database.url(), relay.url, { GATEWAY_ROLE: 'api' });
+    const client = own.app.get(TensorpixClient, { strict: false });
     const before = relay.relayed.length;
     const token = 'token-0123456789';
     try {
@@ -180,7 +179,7 @@ describe('every operation of the client', () => {
       expect(outcomes).toHaveLength(operations.length);
       for (const { kind } of outcomes) expect(['ok', 'unknown']).toContain(kind);
     } finally {
-      await client.onModuleDestroy();
+      await own.close();
     }
     const calls = relay.relayed.slice(before).filter(({ path }) => /\/5\/|offset=200|balance|from-url/.test(path));
     expect(calls.length).toBeGreaterThanOrEqual(9);

@@ -15,9 +15,7 @@ const { createApp, shutDown } = await load<typeof import('../../../src/app.setup
 const { parseConfig } = await load<typeof import('../../../src/common/config/config.js')>('common/config/config.js');
 const { Logger } = await load<typeof import('../../../src/common/logging/logger.js')>('common/logging/logger.js');
 const { Loop } = await load<typeof import('../../../src/common/loops/loop.js')>('common/loops/loop.js');
-const { DeliveryWakeUp } = await load<typeof import('../../../src/modules/webhooks/delivery-wake-up.js')>(
-  'modules/webhooks/delivery-wake-up.js',
-);
+const { WakeUps } = await load<typeof import('../../../src/common/loops/wake-ups.js')>('common/loops/wake-ups.js');
 const { WebhooksDispatcher } = await load<typeof import('../../../src/modules/webhooks/webhooks.dispatcher.js')>(
   'modules/webhooks/webhooks.dispatcher.js',
 );
@@ -77,7 +75,7 @@ class Gateway implements Courier {
       (error: unknown) => console.error(error),
     );
     const timer = setInterval(() => loop.kick(), TICK_MS);
-    this.wakeUp.onRing(() => loop.kick());
+    this.wakeUps.on('deliveries', () => loop.kick());
     loop.kick();
     this.loop = {
       end: async () => {
@@ -91,7 +89,7 @@ class Gateway implements Courier {
   async enqueue(delivery: Delivery): Promise<number> {
     await this.insert([delivery]);
     const nowMs = monotonicMs();
-    this.wakeUp.ring();
+    this.wakeUps.wake('deliveries');
     return nowMs;
   }
 
@@ -110,8 +108,8 @@ class Gateway implements Courier {
     return rows[0]!.left;
   }
 
-  private get wakeUp() {
-    return this.app.get(DeliveryWakeUp, { strict: false });
+  private get wakeUps() {
+    return this.app.get(WakeUps, { strict: false });
   }
 
   private async insert(deliveries: Delivery[]): Promise<void> {

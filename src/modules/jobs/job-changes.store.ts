@@ -1,12 +1,12 @@
 import { Injectable } from '@nestjs/common';
 import { Prisma } from '../../generated/prisma/client.js';
 import { MicroBatcher } from '../../common/loops/micro-batcher.js';
+import { WakeUps } from '../../common/loops/wake-ups.js';
 import { Metrics } from '../../common/metrics.js';
 import { PrismaService } from '../../common/prisma/prisma.service.js';
 import { DUE_NOW } from '../../common/prisma/due-now.sql.js';
 import { queueWebhooks } from '../webhooks/deliveries.sql.js';
 import type { NewWebhook } from '../webhooks/webhook-types.js';
-import { DeliveryWakeUp } from '../webhooks/delivery-wake-up.js';
 import type { JobChange } from './job-change.js';
 import { isAtTensorpix } from './job-state.js';
 import { changeKeys } from './idempotency/idempotency.sql.js';
@@ -39,7 +39,7 @@ export class JobChangesStore {
 
   constructor(
     private readonly prisma: PrismaService,
-    private readonly wakeUp: DeliveryWakeUp,
+    private readonly wakeUps: WakeUps,
     private readonly metrics: Metrics,
   ) {}
 
@@ -109,8 +109,9 @@ export class JobChangesStore {
       )${besides.length === 0 ? Prisma.empty : Prisma.sql`, ${Prisma.join(besides)}`}
       select id, ${webhooks.length > 0 ? Prisma.sql`exists (select 1 from queued)` : Prisma.sql`false`} as queued from changed`;
     const ids = new Set(changed.map(({ id }) => id));
-    if (changed.some(({ queued }) => queued)) this.wakeUp.ring();
+    if (changed.some(({ queued }) => queued)) this.wakeUps.ring('deliveries');
     const written = new Set(items.filter(({ change }) => ids.has(change.after.id)));
+    if ([...written].some(({ change }) => wantsLook(change))) this.wakeUps.ring('looks');
     for (const { change } of written) this.count(change);
     return all.map((item) => written.has(item));
   }
@@ -118,6 +119,11 @@ export class JobChangesStore {
   private count({ before, after: { kind, status } }: JobChange): void {
     if (status !== before.status) this.metrics.transitions.inc({ kind, status });
   }
+}
+
+/** The statement has planned a look for now: a cancel must not wait for the next one. */
+function wantsLook({ after: { status, cancelRequestedAt } }: JobChange): boolean {
+  return isAtTensorpix(status) && cancelRequestedAt !== null;
 }
 
 /** What only some changes bring along: webhooks, idempotency keys, and the wake-ups of reconciliation. */

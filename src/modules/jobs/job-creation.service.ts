@@ -8,6 +8,7 @@ import { isDatabaseAway } from '../../common/prisma/database-errors.js';
 import { checkCallbackUrl } from '../../common/outbound/callback-url.js';
 import { checkMediaUrl } from '../../common/outbound/media-source.js';
 import { presignedExpiry } from '../../common/outbound/presigned-url.js';
+import { WakeUps } from '../../common/loops/wake-ups.js';
 import type { CurrentTenant } from '../tenants/auth.guard.js';
 import { KeyDirectory } from '../tenants/key-directory.js';
 import { TenantTokens } from '../tenants/tenant-tokens.js';
@@ -21,7 +22,6 @@ import { inProgress, ReplayService } from './idempotency/replay.service.js';
 import { observableKey } from './reconciliation/observable-key.js';
 import { JobIntentsStore, type Inserted } from './job-intents.store.js';
 import type { JobWithTime } from './job-rows.js';
-import { JobsSubmitter } from './jobs.submitter.js';
 import { SubmissionService, type Submitted } from './submission.service.js';
 import { WaitingCaller } from './waiting-caller.js';
 
@@ -64,7 +64,7 @@ export class JobCreationService {
     @Inject(CONFIG) private readonly config: Config,
     private readonly intents: JobIntentsStore,
     private readonly submissions: SubmissionService,
-    private readonly submitter: JobsSubmitter,
+    private readonly wakeUps: WakeUps,
     private readonly tokens: TenantTokens,
     private readonly keys: KeyDirectory,
     private readonly usedKeys: IdempotencyKeysStore,
@@ -85,7 +85,7 @@ export class JobCreationService {
     const recorded = await this.record({ ...intent, parks: prefer.respondAsync });
     if ('replayed' in recorded) return recorded;
     if (!lease || recorded.job.leaseToken !== lease.token) {
-      this.submitter.kick();
+      this.wakeUps.ring('submissions');
       return accepted(recorded.job);
     }
     const caller = new WaitingCaller(prefer.strict, isConnected, key ? requestId : null);

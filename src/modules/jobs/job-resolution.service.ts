@@ -2,6 +2,7 @@ import { Injectable } from '@nestjs/common';
 import { Problem } from '../../common/errors/problem.js';
 import { Logger } from '../../common/logging/logger.js';
 import { isUniqueViolation } from '../../common/prisma/database-errors.js';
+import { WakeUps } from '../../common/loops/wake-ups.js';
 import { TenantTokens } from '../tenants/tenant-tokens.js';
 import { TensorpixClient } from '../tensorpix/tensorpix.client.js';
 import { JobChangesStore } from './job-changes.store.js';
@@ -10,7 +11,6 @@ import type { ResolveJobDto } from './job-resolution.dto.js';
 import { jobPath, jobView, type JobView } from './job-resource.js';
 import type { JobWithTime } from './job-rows.js';
 import { JobsStore } from './jobs.store.js';
-import { JobsSubmitter } from './jobs.submitter.js';
 import { bind, resubmit } from './reconciliation/verdict-change.js';
 
 interface UpstreamIdentity {
@@ -26,7 +26,7 @@ export class JobResolutionService {
     private readonly changes: JobChangesStore,
     private readonly tensorpix: TensorpixClient,
     private readonly tokens: TenantTokens,
-    private readonly submitter: JobsSubmitter,
+    private readonly wakeUps: WakeUps,
     private readonly logger: Logger,
   ) {}
 
@@ -39,7 +39,7 @@ export class JobResolutionService {
     const change = changeOf(found, decision, identity);
     if (!(await this.write(change))) throw new Problem('invalid_state', 'The job has just changed; read it again.');
     this.logger.warn({ tenant_id: tenantId, job_id: jobId, decision, tensorpix_id }, 'a person resolved a job');
-    if (decision === 'resubmit') this.submitter.kick();
+    if (decision === 'resubmit') this.wakeUps.ring('submissions');
     const resolved = await this.jobs.find(tenantId, found.job.kind, jobId);
     if (!resolved) throw Problem.notFound('The job');
     return jobView(resolved.job, resolved.callback);

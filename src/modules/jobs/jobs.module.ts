@@ -21,6 +21,7 @@ import { JobsPoller } from './polling/jobs.poller.js';
 import { JobsService } from './jobs.service.js';
 import { JobsStore } from './jobs.store.js';
 import { JobsSubmitter } from './jobs.submitter.js';
+import { RetentionStore } from './retention.store.js';
 import { SubmissionRecorder } from './submission-recorder.js';
 import { SubmissionService } from './submission.service.js';
 import { LookCalls } from './polling/look-calls.js';
@@ -54,6 +55,7 @@ import { TenantPaceStore } from './polling/tenant-pace.store.js';
     AccountObserver,
     JobsReconciler,
     JobResolutionService,
+    RetentionStore,
     JobsSweeper,
   ],
   exports: [JobsService, JobCreationService, SubmissionService],

@@ -1,6 +1,7 @@
 import { Injectable, type OnApplicationBootstrap } from '@nestjs/common';
 import { Logger } from '../../common/logging/logger.js';
 import { LoopRunner } from '../../common/loops/loop-runner.js';
+import { WakeUps } from '../../common/loops/wake-ups.js';
 import { Occupancy } from '../../common/loops/occupancy.js';
 import type { Lease } from '../../common/loops/lease.js';
 import { TenantTokens, type OpenToken } from '../tenants/tenant-tokens.js';
@@ -37,16 +38,13 @@ export class JobsSubmitter implements OnApplicationBootstrap {
     private readonly recorder: SubmissionRecorder,
     private readonly tokens: TenantTokens,
     private readonly loops: LoopRunner,
+    private readonly wakeUps: WakeUps,
     private readonly logger: Logger,
   ) {}
 
   onApplicationBootstrap(): void {
     this.wake = this.loops.start('submitter', INTERVAL_MS, { tick: () => this.tick(), drain: () => this.drain() });
-  }
-
-  /** Something has just become due. */
-  kick(): void {
-    this.wake();
+    this.wakeUps.on('submissions', this.wake);
   }
 
   async tick(): Promise<boolean> {

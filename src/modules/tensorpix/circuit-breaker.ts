@@ -31,7 +31,11 @@ export class CircuitBreaker {
   private openUntilMs: number | null = null;
   private probing = false;
 
-  constructor(private readonly nowMs: () => number = () => performance.now()) {}
+  /** @param onChange told when it opens, for so long, and when it closes (null) */
+  constructor(
+    private readonly onChange: (openForMs: number | null) => void = () => undefined,
+    private readonly nowMs: () => number = () => performance.now(),
+  ) {}
 
   get isOpen(): boolean {
     return this.openUntilMs !== null;
@@ -53,16 +57,30 @@ export class CircuitBreaker {
   leave({ probes }: Pass, health: Health): void {
     if (probes) this.probing = false;
     if (health === 'up') {
-      this.failures = this.openings = 0;
-      this.openUntilMs = null;
+      const wasOpen = this.isOpen;
+      this.close();
+      if (wasOpen) this.onChange(null);
     } else if (health === 'down') {
       this.failures += 1;
       if (this.isOpen ? probes : this.failures >= FAILURES_UNTIL_OPEN) this.open();
     }
   }
 
+  /** Another replica has found that the host does not serve, and for how long nothing is to be sent. */
+  openFor(ms: number): void {
+    this.openUntilMs = Math.max(this.openUntilMs ?? 0, this.nowMs() + ms);
+  }
+
+  /** The host serves again: what is under way may still tell otherwise. */
+  close(): void {
+    this.failures = this.openings = 0;
+    this.openUntilMs = null;
+  }
+
   private open(): void {
-    this.openUntilMs = this.nowMs() + backoffMs(this.openings + 1, FIRST_PAUSE_MS, LONGEST_PAUSE_MS);
+    const pauseMs = backoffMs(this.openings + 1, FIRST_PAUSE_MS, LONGEST_PAUSE_MS);
+    this.openUntilMs = this.nowMs() + pauseMs;
     this.openings += 1;
+    this.onChange(pauseMs);
   }
 }

@@ -20,7 +20,8 @@ import {
 } from './answers.js';
 import { safeAnswerText } from './answer-text.js';
 import { classifyAnswer, classifyFailure, type CallOutcome } from './call-outcome.js';
-import { CircuitBreaker, healthOf, type Health } from './circuit-breaker.js';
+import { type CircuitBreaker, healthOf, type Health } from './circuit-breaker.js';
+import { SharedCircuit } from './shared-circuit.js';
 import { poolAdapter, TransportError } from './pool.adapter.js';
 
 /** Calls take seconds, so that many are under way at once. Beyond this they wait, within their wall clock. */
@@ -45,12 +46,14 @@ interface Call<T> {
 export class TensorpixClient implements OnModuleDestroy {
   private readonly pool: Pool;
   private readonly http: Axios;
-  private readonly breaker = new CircuitBreaker();
+  private readonly breaker: CircuitBreaker;
 
   constructor(
     @Inject(CONFIG) config: Config,
+    circuit: SharedCircuit,
     private readonly metrics: Metrics,
   ) {
+    this.breaker = circuit.breaker;
     this.pool = new Pool(config.tensorpixBaseUrl, {
       connections: CONNECTIONS,
       pipelining: 1,

@@ -1,5 +1,7 @@
 import { Module } from '@nestjs/common';
+import { SharedCircuit } from './shared-circuit.js';
 import { TensorpixClient } from './tensorpix.client.js';
+import { UpstreamHostsStore } from './upstream-hosts.store.js';
 
-@Module({ providers: [TensorpixClient], exports: [TensorpixClient] })
+@Module({ providers: [UpstreamHostsStore, SharedCircuit, TensorpixClient], exports: [TensorpixClient] })
 export class TensorpixModule {}

@@ -130,4 +130,17 @@ export class DeliveriesStore {
     if (!written) throw new Error('a test came to nothing');
     return written;
   }
+
+  /** Removes old webhooks that are not about a job, but for those that are still to be delivered. Returns how many. */
+  async deleteOldWithoutJobAnyTenant(keptDays: number, limit: number): Promise<number> {
+    return this.prisma.$executeRaw`
+      delete from webhook_deliveries
+       where id in (
+         select d.id
+           from webhook_deliveries d
+          where d.job_id is null and d.created_at < now() - ${keptDays}::float8 * interval '1 day' and d.status not in ${OPEN}
+          order by d.created_at
+          limit ${limit}::int
+            for update skip locked)`;
+  }
 }

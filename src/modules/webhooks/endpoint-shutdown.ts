@@ -1,7 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import { Logger } from '../../common/logging/logger.js';
 import { Metrics } from '../../common/metrics.js';
-import { DeliveryWakeUp } from './delivery-wake-up.js';
+import { WakeUps } from '../../common/loops/wake-ups.js';
 import { endpointResource } from './webhook-endpoint-resource.js';
 import { WebhookEndpointsStore, type EndpointDisabledReason } from './webhook-endpoints.store.js';
 import { ENDPOINT_DISABLED_TYPE } from './webhook-types.js';
@@ -11,7 +11,7 @@ import { ENDPOINT_DISABLED_TYPE } from './webhook-types.js';
 export class EndpointShutdown {
   constructor(
     private readonly endpoints: WebhookEndpointsStore,
-    private readonly wakeUp: DeliveryWakeUp,
+    private readonly wakeUps: WakeUps,
     private readonly metrics: Metrics,
     private readonly logger: Logger,
   ) {}
@@ -30,7 +30,7 @@ export class EndpointShutdown {
     if (!disabled) return;
     this.metrics.endpointsDisabled.inc({ reason });
     this.logger.warn({ endpoint_id: endpointId, tenant_id: tenantId, reason }, 'a webhook endpoint was disabled');
-    this.wakeUp.ring();
+    this.wakeUps.ring('deliveries');
   }
 }
 

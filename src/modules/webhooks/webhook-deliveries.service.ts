@@ -2,9 +2,9 @@ import { Injectable } from '@nestjs/common';
 import { Problem } from '../../common/errors/problem.js';
 import { Cursors, type Page, type PagePosition } from '../../common/http/cursor.js';
 import { isUuid } from '../../common/validation/id.pipe.js';
+import { WakeUps } from '../../common/loops/wake-ups.js';
 import { DeliveriesStore } from './deliveries.store.js';
 import { deliveryDetail, deliveryResource } from './delivery-resource.js';
-import { DeliveryWakeUp } from './delivery-wake-up.js';
 import { diagnose } from './diagnosis/signature-diagnosis.js';
 import { ManualRetriesStore, MOST_WAITING, REPLAY_PACE_MS, type ReplayRange } from './manual-retries.store.js';
 import type {
@@ -32,7 +32,7 @@ export class WebhookDeliveriesService {
     private readonly deliveries: DeliveriesStore,
     private readonly retries: ManualRetriesStore,
     private readonly secrets: WebhookSecretsStore,
-    private readonly wakeUp: DeliveryWakeUp,
+    private readonly wakeUps: WakeUps,
     private readonly cursors: Cursors,
   ) {}
 
@@ -57,7 +57,7 @@ export class WebhookDeliveriesService {
     if (delivery.endpointGone) throw new Problem('invalid_state', 'Its endpoint was deleted.');
     await this.waiting(tenantId);
     await this.retries.insert(tenantId, delivery);
-    this.wakeUp.ring();
+    this.wakeUps.ring('deliveries');
     return deliveryResource(delivery);
   }
 
@@ -75,7 +75,7 @@ export class WebhookDeliveriesService {
       replayed += batch.count;
       read += batch.read;
       after = batch.last;
-      this.wakeUp.ring();
+      this.wakeUps.ring('deliveries');
     } while (after && read < READ_A_REQUEST && waiting + replayed < MOST_WAITING);
     const next = after ? this.cursors.seal(list, `${after.createdAt.getTime()}/${after.id}`) : null;
     return { object: 'webhook_replay', replayed, next_cursor: next };

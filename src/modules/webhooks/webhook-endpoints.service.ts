@@ -4,11 +4,11 @@ import { CONFIG, type Config } from '../../common/config/config.js';
 import { Problem } from '../../common/errors/problem.js';
 import { Cursors, type Page } from '../../common/http/cursor.js';
 import { checkCallbackUrl } from '../../common/outbound/callback-url.js';
+import { WakeUps } from '../../common/loops/wake-ups.js';
 import type { CurrentTenant } from '../tenants/auth.guard.js';
 import type { PageQuery } from '../tenants/tenants.dto.js';
 import { DeliveriesStore, type DeliveryRecord } from './deliveries.store.js';
 import { DeliveryQueuesStore } from './delivery-queues.store.js';
-import { DeliveryWakeUp } from './delivery-wake-up.js';
 import { EndpointHeaders } from './endpoint-headers.js';
 import { SigningSecrets } from './signing-secrets.js';
 import { endpointResource } from './webhook-endpoint-resource.js';
@@ -39,7 +39,7 @@ export class WebhookEndpointsService {
     private readonly headers: EndpointHeaders,
     private readonly deliveries: DeliveriesStore,
     private readonly queues: DeliveryQueuesStore,
-    private readonly wakeUp: DeliveryWakeUp,
+    private readonly wakeUps: WakeUps,
     private readonly cursors: Cursors,
   ) {}
 
@@ -87,7 +87,7 @@ export class WebhookEndpointsService {
     const endpoint = found(changed);
     if (status === 'enabled') {
       await this.queues.releaseHeldAnyTenant(RELEASED_AT_ONCE);
-      this.wakeUp.ring();
+      this.wakeUps.ring('deliveries');
     }
     return this.resource(endpoint);
   }
@@ -116,7 +116,7 @@ export class WebhookEndpointsService {
     const timestamp = new Date().toISOString();
     const body = JSON.stringify({ type: 'webhook.test', timestamp, data: endpointResource(endpoint) });
     const delivery = await this.deliveries.insertTest(endpoint, body);
-    this.wakeUp.ring();
+    this.wakeUps.ring('deliveries');
     return delivery;
   }
 

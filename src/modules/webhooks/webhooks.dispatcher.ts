@@ -5,9 +5,9 @@ import { LoopRunner } from '../../common/loops/loop-runner.js';
 import { Logger } from '../../common/logging/logger.js';
 import { Metrics } from '../../common/metrics.js';
 import type { OutboundOutcome } from '../../common/outbound/outbound-client.js';
+import { WakeUps } from '../../common/loops/wake-ups.js';
 import { DeliveryOutcomesStore, type DeliveryOutcome } from './delivery-outcomes.store.js';
 import { DeliveryQueuesStore, type ClaimedDelivery } from './delivery-queues.store.js';
-import { DeliveryWakeUp } from './delivery-wake-up.js';
 import { EndpointShutdown } from './endpoint-shutdown.js';
 import { PLACES, ReceiverGate, type Places, type Pool } from './receiver-gate.js';
 import { isGone, verdictOf, type Verdict } from './retry-schedule.js';
@@ -39,14 +39,15 @@ export class WebhooksDispatcher implements OnApplicationBootstrap {
     private readonly outcomes: DeliveryOutcomesStore,
     private readonly sender: WebhookSender,
     private readonly shutdown: EndpointShutdown,
-    private readonly wakeUp: DeliveryWakeUp,
+    private readonly wakeUps: WakeUps,
     private readonly metrics: Metrics,
     private readonly logger: Logger,
     private readonly loops: LoopRunner,
   ) {}
 
   onApplicationBootstrap(): void {
-    this.wakeUp.onRing(
+    this.wakeUps.on(
+      'deliveries',
       this.loops.start('dispatcher', INTERVAL_MS, { tick: () => this.tick(), drain: () => this.drain() }),
     );
   }
@@ -87,7 +88,7 @@ export class WebhooksDispatcher implements OnApplicationBootstrap {
       })
       .finally(() => {
         this.inFlight.delete(attempt);
-        if (this.limited) this.wakeUp.ring();
+        if (this.limited) this.wakeUps.wake('deliveries');
       });
     this.inFlight.add(attempt);
   }
@@ -137,7 +138,7 @@ export class WebhooksDispatcher implements OnApplicationBootstrap {
   ): Promise<void> {
     const marked = await this.outcomes.mark({ attempt: null, ...verdict, delivery, leaseToken: lease.token });
     if (!marked.written) this.metrics.lostLeases.inc({ loop: 'dispatcher' });
-    if (marked.more) this.wakeUp.ring();
+    if (marked.more) this.wakeUps.wake('deliveries');
     const { id, jobId, tenantId, endpointId } = delivery;
     if (marked.endpointFailed) await this.disable(delivery, 'failing');
     if (verdict.status !== 'exhausted') return;

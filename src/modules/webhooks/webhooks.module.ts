@@ -4,7 +4,6 @@ import { OutboundClient } from '../../common/outbound/outbound-client.js';
 import { DeliveriesStore } from './deliveries.store.js';
 import { DeliveryOutcomesStore } from './delivery-outcomes.store.js';
 import { DeliveryQueuesStore } from './delivery-queues.store.js';
-import { DeliveryWakeUp } from './delivery-wake-up.js';
 import { EndpointHeaders } from './endpoint-headers.js';
 import { EndpointShutdown } from './endpoint-shutdown.js';
 import { ManualRetriesStore } from './manual-retries.store.js';
@@ -32,7 +31,6 @@ import { WebhooksSweeper } from './webhooks.sweeper.js';
     WebhookSecretsStore,
     WebhookEndpointsService,
     WebhookDeliveriesService,
-    DeliveryWakeUp,
     SigningSecrets,
     EndpointHeaders,
     EndpointShutdown,
@@ -41,7 +39,7 @@ import { WebhooksSweeper } from './webhooks.sweeper.js';
     WebhooksSweeper,
     { provide: OutboundClient, useFactory: outboundClient, inject: [CONFIG] },
   ],
-  exports: [DeliveryWakeUp, WebhooksDispatcher],
+  exports: [WebhooksDispatcher],
 })
 export class WebhooksModule {}
 

@@ -1,11 +1,10 @@
 import { beforeAll, describe, expect, it } from '@jest/globals';
 import { Lease } from '../../../src/common/loops/lease.js';
-import type { PrismaService } from '../../../src/common/prisma/prisma.service.js';
-import { Prisma } from '../../../src/generated/prisma/client.js';
 import { DeliveryQueuesStore } from '../../../src/modules/webhooks/delivery-queues.store.js';
 import { DeliveryOutcomesStore } from '../../../src/modules/webhooks/delivery-outcomes.store.js';
 import type { ClaimedDelivery } from '../../../src/modules/webhooks/delivery-queues.store.js';
 import { ReceiverGate } from '../../../src/modules/webhooks/receiver-gate.js';
+import { buffersOf, explain, scansOf, statementOf } from '../../support/plans.js';
 import { useStage } from '../../support/stage.js';
 
 /** Nothing runs but what the tests explain. */
@@ -19,53 +18,6 @@ const DUE = 20;
 const MOST_BUFFERS = 2_000;
 
 let tenantId: string;
-
-/** The statement that a store would run. */
-async function statementOf(run: (prisma: PrismaService) => Promise<unknown>): Promise<Prisma.Sql> {
-  let statement: Prisma.Sql | null = null;
-  const $queryRaw = (text: TemplateStringsArray, ...values: unknown[]): Promise<unknown[]> => {
-    statement ??= Prisma.sql(text, ...values);
-    return Promise.resolve([]);
-  };
-  await run({ $queryRaw } as unknown as PrismaService);
-  if (!statement) throw new Error('no statement was run');
-  return statement;
-}
-
-interface PlanNode {
-  'Node Type': string;
-  'Relation Name'?: string;
-  'Shared Hit Blocks': number;
-  'Shared Read Blocks': number;
-  Plans?: PlanNode[];
-}
-
-/** Runs it as the gateway's sessions do, and takes it back. */
-async function explain(statement: Prisma.Sql): Promise<PlanNode> {
-  const session = await stage.pool.connect();
-  try {
-    for (const name of ['enable_seqscan', 'enable_hashjoin', 'enable_mergejoin', 'jit'])
-      await session.query(`set ${name} = off`);
-    await session.query('set plan_cache_mode = force_generic_plan');
-    await session.query('begin');
-    const text = `explain (analyze, buffers, format json) ${statement.text}`;
-    const { rows } = await session.query<{ 'QUERY PLAN': { Plan: PlanNode }[] }>(text, statement.values);
-    const plan = rows[0]?.['QUERY PLAN'][0]?.Plan;
-    if (!plan) throw new Error('no plan');
-    return plan;
-  } finally {
-    session.release(true);
-  }
-}
-
-function scansOf(plan: PlanNode): string[] {
-  const own = plan['Node Type'] === 'Seq Scan' ? [plan['Relation Name'] ?? ''] : [];
-  return [...own, ...(plan.Plans ?? []).flatMap(scansOf)];
-}
-
-function buffersOf(plan: PlanNode): number {
-  return plan['Shared Hit Blocks'] + plan['Shared Read Blocks'];
-}
 
 /** Rows as changes of jobs leave them. */
 async function fill(count: number, status: string, origin: string): Promise<void> {
@@ -105,7 +57,7 @@ describe('a claim of webhooks', () => {
     const statement = await statementOf((prisma) =>
       new DeliveryQueuesStore(prisma).claimDueAnyTenant(new Lease(10_000), places),
     );
-    const plan = await explain(statement);
+    const plan = await explain(stage.pool, statement);
     expect(scansOf(plan)).toEqual([]);
     expect(buffersOf(plan)).toBeLessThan(MOST_BUFFERS);
     expect(visits).toHaveLength(2);
@@ -154,7 +106,7 @@ describe('the outcome of webhooks', () => {
         ),
       );
     });
-    const plan = await explain(statement);
+    const plan = await explain(stage.pool, statement);
     expect(scansOf(plan)).toEqual([]);
     expect(buffersOf(plan)).toBeLessThan(MOST_BUFFERS);
   });

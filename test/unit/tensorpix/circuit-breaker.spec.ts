@@ -11,7 +11,7 @@ let breaker: CircuitBreaker;
 
 beforeEach(() => {
   nowMs = 1_000;
-  breaker = new CircuitBreaker(() => nowMs);
+  breaker = new CircuitBreaker(undefined, () => nowMs);
 });
 
 function enter(): Pass {

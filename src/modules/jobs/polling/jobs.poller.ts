@@ -2,6 +2,7 @@ import { Inject, Injectable, type OnApplicationBootstrap } from '@nestjs/common'
 import { CONFIG, type Config } from '../../../common/config/config.js';
 import { backoffMs } from '../../../common/loops/backoff.js';
 import { Lease } from '../../../common/loops/lease.js';
+import { WakeUps } from '../../../common/loops/wake-ups.js';
 import { LoopRunner } from '../../../common/loops/loop-runner.js';
 import { Logger } from '../../../common/logging/logger.js';
 import { Metrics } from '../../../common/metrics.js';
@@ -33,6 +34,7 @@ export class JobsPoller implements OnApplicationBootstrap {
     private readonly tenantLook: TenantLook,
     private readonly tokens: TenantTokens,
     private readonly loops: LoopRunner,
+    private readonly wakeUps: WakeUps,
     private readonly metrics: Metrics,
     private readonly logger: Logger,
   ) {}
@@ -42,6 +44,7 @@ export class JobsPoller implements OnApplicationBootstrap {
       tick: () => this.tick(),
       drain: () => this.drain(),
     });
+    this.wakeUps.on('looks', this.wake);
   }
 
   /** Claims tenants that are due and starts their looks; a slow one holds back nobody. */

@@ -1,0 +1,132 @@
+import { beforeAll, describe, expect, it } from '@jest/globals';
+import { Lease } from '../../../src/common/loops/lease.js';
+import type { PrismaService } from '../../../src/common/prisma/prisma.service.js';
+import { JobClaimsStore } from '../../../src/modules/jobs/job-claims.store.js';
+import { JobsStore, type JobFilter } from '../../../src/modules/jobs/jobs.store.js';
+import { ObservationsStore } from '../../../src/modules/jobs/polling/observations.store.js';
+import { TenantPaceStore } from '../../../src/modules/jobs/polling/tenant-pace.store.js';
+import { AccountsStore } from '../../../src/modules/jobs/reconciliation/accounts.store.js';
+import { RetentionStore } from '../../../src/modules/jobs/retention.store.js';
+import { DeliveriesStore } from '../../../src/modules/webhooks/deliveries.store.js';
+import { buffersOf, explain, scansOf, statementOf } from '../../support/plans.js';
+import { useStage } from '../../support/stage.js';
+
+/** Nothing runs but what the tests explain. */
+const stage = useStage({ env: { GATEWAY_ROLE: 'api' } });
+
+const HISTORY = 100_000;
+const ACTIVE = 100;
+/** Buffers that a statement about a page of jobs may touch: an absolute bound, however long the history is. */
+const MOST_BUFFERS = 1_500;
+const LEASE = new Lease(60_000);
+
+let tenantId: string;
+
+beforeAll(async () => {
+  tenantId = (await stage.team()).id;
+  const insert = `
+    insert into jobs (id, tenant_id, account_id, kind, status, tensorpix_id, input, callback_url, callback_events, progress, reported_progress,
+                      created_at, submitted_at, finished_at)
+    select gen_random_uuid(), t.id, t.account_id, 'video', $2, n, '{"video_url": "https://media.example.com/in.mp4"}', null, '{}', 0.5, 0.5,
+           now() - n * interval '1 minute', now(), case when $2 = 'finished' then now() - n * interval '1 minute' end
+      from tenants t, generate_series($3::int, $4::int) as n
+     where t.id = $1`;
+  await stage.sql(insert, [tenantId, 'finished', 1, HISTORY]);
+  await stage.sql(insert, [tenantId, 'processing', HISTORY + 1, HISTORY + ACTIVE]);
+  await stage.sql(
+    `insert into job_events (job_id, sequence, tenant_id, type)
+     select j.id, e.n, j.tenant_id, e.type from jobs j, (values (1, 'job.submitting'), (2, 'job.queued'), (3, 'job.finished')) as e(n, type)
+      where j.status = 'finished'`,
+  );
+  await stage.sql(
+    `update tenant_paces set poll_due_at = now() - interval '1 second', poll_lease_token = null where tenant_id = $1`,
+    [tenantId],
+  );
+  await stage.sql('analyze');
+}, 180_000);
+
+const NOTHING: JobFilter = {
+  kind: 'video',
+  statuses: [],
+  externalId: undefined,
+  createdAfter: undefined,
+  createdBefore: undefined,
+  undelivered: false,
+};
+
+/** What TensorPix shows: progress of half of the jobs, no change of the others. */
+function shown(count: number) {
+  return Array.from({ length: count }, (_, i) => ({
+    id: HISTORY + 1 + i,
+    status: 'processing' as const,
+    progress: i % 2 === 0 ? 0.5 : 0.52,
+    etaSeconds: 60,
+    costCredits: null,
+    output: null,
+  }));
+}
+
+const NOBODY_BUSY = { most: 8, busy: [] };
+
+describe('a hundred thousand jobs that have ended', () => {
+  it.each<[string, (prisma: PrismaService) => Promise<unknown>]>([
+    ['a claim of tenants', (prisma) => new TenantPaceStore(prisma).claimDueAnyTenant(LEASE, 100)],
+    ['waking forgotten tenants', (prisma) => new TenantPaceStore(prisma).wakeForgottenAnyTenant()],
+    ['what a look asks for', (prisma) => new ObservationsStore(prisma).findActive(tenantId)],
+    ['a page of a look', (prisma) => new ObservationsStore(prisma).findChanged(tenantId, LEASE.token, shown(ACTIVE))],
+    ['a claim of jobs to be sent', (prisma) => new JobClaimsStore(prisma).claimDueAnyTenant(LEASE, 64, NOBODY_BUSY)],
+    ['expired sends', (prisma) => new JobClaimsStore(prisma).findExpiredSendsAnyTenant(100)],
+    ['a claim of accounts', (prisma) => new AccountsStore(prisma).claimDueAnyAccount(LEASE, 20)],
+    ['waking forgotten accounts', (prisma) => new AccountsStore(prisma).wakeForgottenAnyAccount()],
+    ['a page of the list', (prisma) => new JobsStore(prisma).findPage(tenantId, NOTHING, 100, undefined)],
+    [
+      'a page deep in the list',
+      (prisma) =>
+        new JobsStore(prisma).findPage(tenantId, NOTHING, 100, {
+          createdAt: new Date(Date.now() - 50_000 * 60_000),
+          id: '01900000-0000-7000-8000-000000000000',
+        }),
+    ],
+    [
+      'a page of one status',
+      (prisma) => new JobsStore(prisma).findPage(tenantId, { ...NOTHING, statuses: ['processing'] }, 100, undefined),
+    ],
+    [
+      'a page of what was not delivered',
+      (prisma) => new JobsStore(prisma).findPage(tenantId, { ...NOTHING, undelivered: true }, 100, undefined),
+    ],
+    ['nothing to remove', (prisma) => new RetentionStore(prisma).deleteEndedAnyTenant(36_000, null, 200)],
+    ['old webhooks without a job', (prisma) => new DeliveriesStore(prisma).deleteOldWithoutJobAnyTenant(90, 500)],
+  ])('should cost nothing (invariant 13): %s', async (_, run) => {
+    const plan = await explain(stage.pool, await statementOf(run));
+    expect(scansOf(plan)).toEqual([]);
+    expect(buffersOf(plan)).toBeLessThan(MOST_BUFFERS);
+  });
+
+  it('should write the rows whose progress moved, and no others', async () => {
+    const held = new Lease(60_000);
+    await stage.sql(
+      `update tenant_paces set poll_lease_token = $2, poll_lease_expires_at = now() + interval '1 minute' where tenant_id = $1`,
+      [tenantId, held.token],
+    );
+    const store = stage.gateway.app.get(ObservationsStore, { strict: false });
+    const written = async () =>
+      (
+        await stage.sql<{ n: number }>(`select count(*)::int as n from jobs where xmin::text::bigint >= $1`, [before])
+      )[0]?.n;
+    const [row] = await stage.sql<{ xid: string }>('select pg_current_xact_id()::text as xid');
+    const before = row?.xid;
+    expect(await store.findChanged(tenantId, LEASE.token, shown(ACTIVE))).toEqual([]);
+    expect(await written()).toBe(0);
+    expect(await store.findChanged(tenantId, held.token, shown(ACTIVE))).toEqual([]);
+    // An ETA where there was none is news too.
+    expect(await written()).toBe(ACTIVE);
+    const [again] = await stage.sql<{ xid: string }>('select pg_current_xact_id()::text as xid');
+    await store.findChanged(tenantId, held.token, shown(ACTIVE));
+    const [after] = await stage.sql<{ n: number }>(
+      `select count(*)::int as n from jobs where xmin::text::bigint > $1`,
+      [again?.xid],
+    );
+    expect(after?.n).toBe(0);
+  });
+});

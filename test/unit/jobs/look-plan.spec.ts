@@ -1,0 +1,73 @@
+import { describe, expect, it } from '@jest/globals';
+import { ListSweep, planLook, type LookPlan } from '../../../src/modules/jobs/polling/look-plan.js';
+
+describe('the plan of a look', () => {
+  it.each<[string, number, Parameters<typeof planLook>[1], LookPlan['by']]>([
+    ['one job', 1, null, 'id'],
+    ['two jobs, of which nothing is known', 2, null, 'list'],
+    ['three jobs that stand far apart', 3, { pageSize: 100, from: 0, pages: 3 }, 'id'],
+    ['four jobs that stand far apart', 4, { pageSize: 100, from: 0, pages: 3 }, 'list'],
+    ['more than may be asked for by id', 21, { pageSize: 100, from: 0, pages: 50 }, 'list'],
+    ['pages of one job', 15, { pageSize: 1, from: 0, pages: 1 }, 'id'],
+  ])('should take the cheaper way: %s', (_, active, known, by) => {
+    expect(planLook(active, known).by).toBe(by);
+  });
+});
+
+/** A list with jobs of ours at these places, read to the end of the sweep. Returns the pages read, and what was not seen. */
+function read(size: number, ours: number[], from: number, pageSize = 10, maxPages = 100) {
+  const sweep = new ListSweep({ from, maxPages });
+  const unseen = new Set(ours);
+  const offsets: number[] = [];
+  for (let offset = sweep.next; offset !== null; offset = sweep.next) {
+    offsets.push(offset);
+    const entries = Math.max(0, Math.min(pageSize, size - offset));
+    const found = [...unseen].filter((place) => place >= (offset ?? 0) && place < (offset ?? 0) + entries);
+    for (const place of found) unseen.delete(place);
+    sweep.read({ entries, hasNext: offset + entries < size, found: found.length }, unseen.size);
+  }
+  return { offsets, unseen: unseen.size, knowledge: sweep.knowledge };
+}
+
+describe('a sweep', () => {
+  it('should end with the page on which the last one stands', () => {
+    expect(read(1_000, [3, 15, 27], 0).offsets).toEqual([0, 10, 20]);
+  });
+
+  it('should begin where they stood, and wrap around for what has moved', () => {
+    const { offsets, unseen, knowledge } = read(100, [75, 82, 5, 6], 70);
+    expect([offsets, unseen]).toEqual([[70, 80, 90, 0], 0]);
+    expect(knowledge).toEqual({ pageSize: 10, from: 70, pages: 4 });
+  });
+
+  it('should not read on when asking for the rest by id is cheaper', () => {
+    expect(read(10_000, [1, 2, 5_000, 5_001], 0).offsets).toEqual([0, 10, 20]);
+  });
+
+  it('should read the whole list for many, once', () => {
+    const ours = Array.from({ length: 50 }, (_, i) => i * 20 + 1);
+    expect(read(1_000, [...ours, -1, -2], 500)).toMatchObject({ unseen: 2, offsets: { length: 100 } });
+  });
+
+  it('should be bounded', () => {
+    expect(
+      read(
+        100_000,
+        Array.from({ length: 100 }, (_, i) => i * 1_000),
+        0,
+        10,
+        7,
+      ).offsets,
+    ).toHaveLength(7);
+  });
+
+  it('should end with a list that is empty, or shorter than it was, and learn nothing from it', () => {
+    expect(read(0, [1, 2, 3], 0)).toMatchObject({ offsets: [0], knowledge: null });
+    expect(read(0, [1, 2, 3], 500)).toMatchObject({ offsets: [500, 0], knowledge: null });
+    expect(read(30, [1, 2, 3], 500)).toMatchObject({ offsets: [500, 0], unseen: 0 });
+  });
+
+  it('should learn how many entries a page really has', () => {
+    expect(read(100, [1, 12, 23, 34], 0, 5).knowledge).toEqual({ pageSize: 5, from: 0, pages: 5 });
+  });
+});
