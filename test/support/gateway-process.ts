@@ -9,6 +9,7 @@ const PROJECT = fileURLToPath(new URL('../..', import.meta.url));
 /** `node dist/main.js`: the built gateway in a process of its own. */
 export interface GatewayProcess {
   url: string;
+  pid: number;
   /** Everything it has written to stdout and stderr. */
   output: () => string;
   /** Sends a signal and returns the exit code: null when the signal ended it. */
@@ -53,7 +54,7 @@ export async function startGatewayProcess(
     if (child.exitCode !== null) throw new Error(`the gateway ended with ${child.exitCode}: ${output()}`);
     return isReady(url);
   }, Boolean);
-  return { url, output, end: (signal) => endOf(child, signal) };
+  return { url, pid: child.pid ?? 0, output, end: (signal) => endOf(child, signal) };
 }
 
 export async function isReady(url: string): Promise<boolean> {
