@@ -2,6 +2,7 @@
  * `npm run bench [-- <name> [options]]`: see docs/benchmarks.md.
  */
 import { runIngress } from './ingress/ingress.js';
+import { runPace } from './polling/pace.js';
 import { runPolling } from './polling/polling.js';
 import { helpFor, readFlags, UsageError, type Benchmark } from './support/command-line.js';
 import { CONTESTANT_NAMES } from './webhooks/contestants.js';
@@ -61,7 +62,23 @@ const POLLING: Benchmark = {
   },
 };
 
-const BENCHMARKS: Record<string, Benchmark> = { ingress: INGRESS, webhooks: WEBHOOKS, polling: POLLING };
+const PACE: Benchmark = {
+  summary: 'delay against calls of the pace of looks, simulated',
+  flags: {
+    hours: { placeholder: '<n>', help: 'simulated', fallback: '200' },
+    seed: { placeholder: '<n>', help: 'of the durations', fallback: '1' },
+    svg: { placeholder: '<file>', help: 'a plot is written there' },
+  },
+  run: (flags) =>
+    Promise.resolve(runPace({ hours: flags.count('hours'), seed: flags.count('seed'), svgFile: flags.text('svg') })),
+};
+
+const BENCHMARKS: Record<string, Benchmark> = {
+  ingress: INGRESS,
+  webhooks: WEBHOOKS,
+  polling: POLLING,
+  pace: PACE,
+};
 
 async function main([first, ...rest]: string[]): Promise<boolean> {
   const named = first !== undefined && !first.startsWith('-');
