@@ -147,6 +147,20 @@ describe('the webhooks of a job', () => {
     expect((await stage.get(team, `/v1/jobs/${id}`)).body.callback.state).toBe('delivered');
   });
 
+  it('should not skip what has failed less often', async () => {
+    const team = await stage.team();
+    const { id, upstream } = await video(team);
+    failFor(id);
+    for (let attempt = 0; attempt < 4; attempt += 1) await dispatch();
+    stage.simulator.control.changeJob(upstream, { status: 2 });
+    await look();
+    expect(await states(id)).toEqual(['job.queued failing', 'job.finished pending']);
+    failFor('nobody');
+    await dispatch();
+    await dispatch();
+    expect(stage.receiver.types(id).slice(4)).toEqual(['job.queued', 'job.finished']);
+  });
+
   it('should not be held back by progress that fails after the next event is there', async () => {
     const team = await stage.team();
     const { id, upstream } = await video(team);
@@ -371,6 +385,29 @@ describe('a queue', () => {
   const stateOf = (id: string) =>
     stage.sql<{ due: boolean }>('select due_at <= now() as due from webhook_queues where id = $1', [id]);
 
+  /** Begins this while another session has added a webhook to the queue, and commits once it waits for that. */
+  async function whileAdding(id: string, begin: () => Promise<unknown>, sequence = 2): Promise<void> {
+    const session = await stage.pool.connect();
+    try {
+      await session.query('begin');
+      await session.query('update webhook_queues set version = version + 1 where id = $1', [id]);
+      await session.query(
+        `update webhook_deliveries set status = 'pending', attempts = 0 where job_id = $1 and sequence = $2`,
+        [id, sequence],
+      );
+      const begun = begin();
+      await eventually(
+        () =>
+          stage.sql(`select 1 from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`),
+        (waiting) => waiting.length > 0,
+      );
+      await session.query('commit');
+      await begun;
+    } finally {
+      session.release();
+    }
+  }
+
   it('should stay when it gets a webhook at the moment at which it is found to be empty', async () => {
     const team = await stage.team();
     const { id } = await video(team);
@@ -394,6 +431,68 @@ describe('a queue', () => {
     await dispatch();
     expect(stage.receiver.types(id)).toEqual(['job.queued', 'job.queued']);
     expect(await stateOf(id)).toEqual([]);
+  });
+
+  it('should stay when what it gets is committed while it is being removed', async () => {
+    const team = await stage.team();
+    const { id } = await video(team);
+    await dispatch();
+    const lease = new Lease(60_000);
+    await stage.sql(
+      `insert into webhook_queues (id, tenant_id, origin, due_at, lease_token) values ($1, $2, $3, now() + interval '1 minute', $4)`,
+      [id, team.id, stage.receiver.url, lease.token],
+    );
+    await whileAdding(id, () =>
+      queues().discard(
+        [
+          {
+            queueId: id,
+            version: 1,
+            tenantId: team.id,
+            endpointId: null,
+            origin: stage.receiver.url,
+            receiver: 'takes',
+            manual: false,
+          },
+        ],
+        lease.token,
+      ),
+    );
+    await dispatch();
+    expect(stage.receiver.types(id)).toEqual(['job.queued', 'job.queued']);
+  });
+
+  it('should stay when what it gets is committed while its last one is being settled', async () => {
+    const team = await stage.team();
+    const { id } = await video(team);
+    await stage.sql(`delete from webhook_queues where id <> $1`, [id]);
+    const lease = new Lease(60_000);
+    await stage.sql('select pg_sleep(0.005)');
+    const { deliveries } = await queues().claimDueAnyTenant(lease, new ReceiverGate().places());
+    const delivery = deliveries[0] as ClaimedDelivery;
+    await stage.sql(
+      `insert into webhook_deliveries (id, tenant_id, job_id, queue_id, sequence, event_type, url, body, status)
+       select gen_random_uuid(), tenant_id, job_id, queue_id, 9, 'job.finished', url, body, 'superseded'
+         from webhook_deliveries where job_id = $1`,
+      [id],
+    );
+    const outcomes = stage.gateway.app.get(DeliveryOutcomesStore, { strict: false });
+    await whileAdding(
+      id,
+      () =>
+        outcomes.mark({
+          delivery,
+          leaseToken: lease.token,
+          status: 'delivered',
+          retryInMs: null,
+          error: null,
+          attempt: null,
+        }),
+      9,
+    );
+    await dispatch();
+    expect(stage.receiver.types(id)).toEqual(['job.queued']);
+    expect((await states(id)).at(-1)).toBe('job.finished delivered');
   });
 
   it('should be let go by one session only: another may have claimed it meanwhile', async () => {
