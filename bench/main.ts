@@ -2,6 +2,7 @@
  * `npm run bench [-- <name> [options]]`: see docs/benchmarks.md.
  */
 import { runIngress } from './ingress/ingress.js';
+import { runHistory } from './polling/history.js';
 import { runPace } from './polling/pace.js';
 import { runPolling } from './polling/polling.js';
 import { helpFor, readFlags, UsageError, type Benchmark } from './support/command-line.js';
@@ -73,11 +74,18 @@ const PACE: Benchmark = {
     Promise.resolve(runPace({ hours: flags.count('hours'), seed: flags.count('seed'), svgFile: flags.text('svg') })),
 };
 
+const HISTORY: Benchmark = {
+  summary: 'what operations read in Postgres beside many ended jobs',
+  flags: { jobs: { placeholder: '<n>', help: 'that have ended', fallback: '1000000' } },
+  run: (flags) => runHistory({ jobs: flags.count('jobs') }),
+};
+
 const BENCHMARKS: Record<string, Benchmark> = {
   ingress: INGRESS,
   webhooks: WEBHOOKS,
   polling: POLLING,
   pace: PACE,
+  history: HISTORY,
 };
 
 async function main([first, ...rest]: string[]): Promise<boolean> {

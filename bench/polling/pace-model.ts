@@ -1,6 +1,6 @@
 import { Outlook } from '../../src/modules/jobs/polling/outlook.js';
 import { ListSweep, PAGE_SIZE, planLook, type ListKnowledge } from '../../src/modules/jobs/polling/look-plan.js';
-import { random } from './random.js';
+import { Random } from '../../test/support/crash/random.js';
 
 /** What looking at a tenant's jobs came to. */
 export interface PaceResult {
@@ -28,14 +28,14 @@ export const BOUNDS = { minMs: 5_000, maxMs: 60_000 };
 
 /** A tenant that always has so many jobs under way, looked at for so long by a clock of its own. */
 export class PaceModel {
-  private readonly next: () => number;
+  private readonly random: Random;
 
   constructor(
     private readonly active: number,
     private readonly hours: number,
     seed: number,
   ) {
-    this.next = random(seed);
+    this.random = new Random(seed);
   }
 
   /** As the gateway does: its own planner and pace. */
@@ -48,7 +48,7 @@ export class PaceModel {
       for (const [i, job] of jobs.entries())
         if (job.endsAtS <= nowS) {
           delays.push(nowS - job.endsAtS);
-          jobs[i] = this.job(job.endsAtS + this.next() * 2 * (nowS - job.endsAtS));
+          jobs[i] = this.job(job.endsAtS + this.random.next() * 2 * (nowS - job.endsAtS));
         }
       const plan = planLook(jobs.length, known);
       if (plan.by === 'id') calls += jobs.length;
@@ -71,7 +71,7 @@ export class PaceModel {
     const delays: number[] = [];
     for (let i = 0; i < 10_000; i += 1) {
       const { submittedAtS, endsAtS } = this.job(0);
-      const phaseS = this.next() * intervalS;
+      const phaseS = this.random.next() * intervalS;
       const looks = Math.ceil((endsAtS - submittedAtS - phaseS) / intervalS);
       delays.push(phaseS + looks * intervalS - (endsAtS - submittedAtS));
     }
@@ -80,9 +80,11 @@ export class PaceModel {
 
   private outlook(jobs: ModelJob[], nowS: number): Outlook {
     const queued = jobs.filter(({ startsAtS }) => startsAtS > nowS).map(({ submittedAtS }) => nowS - submittedAtS);
-    const outlook = new Outlook(BOUNDS, queued.length > 0 ? 1_000 * Math.min(...queued) : null, this.next);
+    const outlook = new Outlook(BOUNDS, queued.length > 0 ? 1_000 * Math.min(...queued) : null, () =>
+      this.random.next(),
+    );
     for (const { startsAtS, endsAtS } of jobs) {
-      const etaSeconds = (endsAtS - nowS) * (1 + ETA_NOISE * (2 * this.next() - 1));
+      const etaSeconds = (endsAtS - nowS) * (1 + ETA_NOISE * (2 * this.random.next() - 1));
       outlook.note(startsAtS > nowS ? { status: 'queued', etaSeconds: null } : { status: 'processing', etaSeconds });
     }
     return outlook;
@@ -99,14 +101,14 @@ export class PaceModel {
   }
 
   private firstJobs(): ModelJob[] {
-    return Array.from({ length: this.active }, () => this.job(-this.next() * LONGEST_S)).map((job) =>
+    return Array.from({ length: this.active }, () => this.job(-this.random.next() * LONGEST_S)).map((job) =>
       job.endsAtS <= 0 ? this.job(0) : job,
     );
   }
 
   private job(submittedAtS: number): ModelJob {
-    const startsAtS = submittedAtS - Math.log(1 - this.next()) * MEAN_QUEUE_S;
-    const endsAtS = startsAtS + SHORTEST_S * (LONGEST_S / SHORTEST_S) ** this.next();
+    const startsAtS = submittedAtS - Math.log(1 - this.random.next()) * MEAN_QUEUE_S;
+    const endsAtS = startsAtS + SHORTEST_S * (LONGEST_S / SHORTEST_S) ** this.random.next();
     return { submittedAtS, startsAtS, endsAtS };
   }
 }

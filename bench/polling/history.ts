@@ -1,0 +1,211 @@
+import type { NestFastifyApplication } from '@nestjs/platform-fastify';
+import { randomBytes } from 'node:crypto';
+import { createServer, type Server } from 'node:http';
+import { once } from 'node:events';
+import type { AddressInfo } from 'node:net';
+import { setTimeout as delay } from 'node:timers/promises';
+import pg from 'pg';
+import { migrate } from '../../prisma/migrate.js';
+import { startSimulator, type Simulator } from '../../simulator/simulator.js';
+import { median } from '../support/load.js';
+import { startBenchPostgres, tidyDatabase } from '../support/postgres.js';
+import { alignTable, describeMachine } from '../support/report-text.js';
+
+const DIST = '../../dist/';
+const load = <Module>(file: string): Promise<Module> => import(DIST + file) as Promise<Module>;
+
+const TOKEN = 'bench-token-hist';
+const ADMIN_KEY = randomBytes(32).toString('hex');
+const ACTIVE = 200;
+const ROUNDS = 30;
+const A_STATEMENT = 100_000;
+/** Sessions report what they have read at most once a second. */
+const STATISTICS_MS = 1_500;
+/** What may differ by chance: the root of an index that has grown by a level, the statistics of a moment. */
+const MOST_TIMES = 2;
+
+/** An operation, made again and again. */
+interface Operation {
+  name: string;
+  prepare?: () => Promise<void>;
+  run: () => Promise<void>;
+}
+
+interface Cost {
+  buffers: number;
+  ms: number;
+}
+
+/**
+ * What a look, a page of the list, a submission and a delivery read in Postgres, without a history and with one. Prints a
+ * table.
+ *
+ * @returns false when one of them reads much more with the history
+ */
+export async function runHistory({ jobs }: { jobs: number }): Promise<boolean> {
+  const postgres = await startBenchPostgres();
+  const simulator = await startSimulator({ tokens: [TOKEN], queueMs: 3_600_000, requestLogSize: 0 });
+  const receiver = createServer((_, response) => void response.writeHead(204).end()).listen(0, '127.0.0.1');
+  await once(receiver, 'listening');
+  const databaseUrl = await postgres.createDatabase('bench_history');
+  await migrate(databaseUrl);
+  const bench = await HistoryBench.open(databaseUrl, simulator, receiver);
+  try {
+    const before = await bench.measure();
+    console.error(`adding ${jobs} ended jobs`);
+    await bench.addHistory(jobs);
+    await tidyDatabase(databaseUrl);
+    const after = await bench.measure();
+    const rows = [...before].map(([name, cost]) => row(name, cost, after.get(name)!));
+    console.log(`${describeMachine()}\n`);
+    console.log(alignTable([['', 'buffers', `with ${jobs} ended jobs`, 'ms', `with ${jobs} ended jobs`], ...rows]));
+    return [...before].every(([name, { buffers }]) => after.get(name)!.buffers <= MOST_TIMES * buffers + 10);
+  } finally {
+    await bench.close();
+    receiver.close();
+    await simulator.close();
+    await postgres.stop();
+  }
+}
+
+function row(name: string, before: Cost, after: Cost): string[] {
+  return [name, before.buffers.toFixed(0), after.buffers.toFixed(0), before.ms.toFixed(1), after.ms.toFixed(1)];
+}
+
+class HistoryBench {
+  private constructor(
+    private readonly app: NestFastifyApplication,
+    private readonly pool: pg.Pool,
+    private readonly operations: Operation[],
+    private readonly shutDown: (app: NestFastifyApplication) => Promise<void>,
+  ) {}
+
+  static async open(databaseUrl: string, simulator: Simulator, receiver: Server): Promise<HistoryBench> {
+    const { createApp, shutDown } = await load<typeof import('../../src/app.setup.js')>('app.setup.js');
+    const { parseConfig } = await load<typeof import('../../src/common/config/config.js')>('common/config/config.js');
+    const { Logger } = await load<typeof import('../../src/common/logging/logger.js')>('common/logging/logger.js');
+    const config = parseConfig({
+      DATABASE_URL: databaseUrl,
+      TENSORPIX_BASE_URL: simulator.url,
+      ADMIN_API_KEY: ADMIN_KEY,
+      ENCRYPTION_KEYS: `bench:${randomBytes(32).toString('base64')}`,
+      GATEWAY_ROLE: 'api',
+      CALLBACK_ALLOW_HTTP: 'true',
+      CALLBACK_ALLOWED_CIDRS: '127.0.0.0/8',
+      LOG_LEVEL: 'warn',
+    });
+    const app = await createApp(config, new Logger(config.logLevel));
+    const pool = new pg.Pool({ connectionString: databaseUrl, max: 1 });
+    const { port } = receiver.address() as AddressInfo;
+    return new HistoryBench(app, pool, await operationsOf(app, pool, `http://127.0.0.1:${port}/`), shutDown);
+  }
+
+  async measure(): Promise<Map<string, Cost>> {
+    const costs = new Map<string, Cost>();
+    // What was submitted since the beginning would be looked at, too.
+    await this.pool.query(
+      `delete from jobs where id in (select id from jobs where status = 'queued' order by created_at, id offset $1)`,
+      [ACTIVE],
+    );
+    for (const { name, prepare, run } of this.operations) {
+      // The first ones read what the plans of their statements need.
+      for (let i = 0; i < 10; i += 1) await inTurn(prepare, run);
+      await delay(STATISTICS_MS);
+      const before = await this.buffers();
+      const times: number[] = [];
+      for (let i = 0; i < ROUNDS; i += 1) {
+        await prepare?.();
+        const startMs = performance.now();
+        await run();
+        times.push(performance.now() - startMs);
+      }
+      await delay(STATISTICS_MS);
+      costs.set(name, { buffers: ((await this.buffers()) - before) / ROUNDS, ms: median(times) });
+    }
+    return costs;
+  }
+
+  async addHistory(jobs: number): Promise<void> {
+    for (let from = 0; from < jobs; from += A_STATEMENT)
+      await this.pool.query(ADD_ENDED, [from + 1, Math.min(jobs, from + A_STATEMENT)]);
+  }
+
+  async close(): Promise<void> {
+    await this.pool.end();
+    await this.shutDown(this.app);
+  }
+
+  private async buffers(): Promise<number> {
+    const { rows } = await this.pool.query<{ n: string }>(
+      'select blks_hit + blks_read as n from pg_stat_database where datname = current_database()',
+    );
+    return Number(rows[0]?.n);
+  }
+}
+
+async function inTurn(prepare: Operation['prepare'], run: Operation['run']): Promise<void> {
+  await prepare?.();
+  await run();
+}
+
+async function operationsOf(app: NestFastifyApplication, pool: pg.Pool, callbackUrl: string): Promise<Operation[]> {
+  const { JobsPoller } = await load<typeof import('../../src/modules/jobs/polling/jobs.poller.js')>(
+    'modules/jobs/polling/jobs.poller.js',
+  );
+  const { WebhooksDispatcher } = await load<typeof import('../../src/modules/webhooks/webhooks.dispatcher.js')>(
+    'modules/webhooks/webhooks.dispatcher.js',
+  );
+  const ask = async (method: 'GET' | 'POST', url: string, key: string, payload?: object) => {
+    const answer = await app.inject({
+      method,
+      url,
+      headers: { authorization: `Bearer ${key}` },
+      ...(payload && { payload }),
+    });
+    if (answer.statusCode > 299) throw new Error(`${url} answered ${answer.statusCode}: ${answer.body}`);
+    return answer.json<{ id: string; key: string }>();
+  };
+  const tenant = await ask('POST', '/v1/tenants?verify=false', ADMIN_KEY, { name: 'bench', tensorpix_token: TOKEN });
+  const { key } = await ask('POST', `/v1/tenants/${tenant.id}/api-keys`, ADMIN_KEY, { name: 'bench' });
+  const submit = async (fields: object = {}): Promise<void> => {
+    const video_url = `https://media.example.com/${randomBytes(8).toString('hex')}.mp4`;
+    await ask('POST', '/v1/jobs', key, { video_url, ml_models: [1], ...fields });
+  };
+  for (let i = 0; i < ACTIVE; i += 1) await submit();
+  const poller = app.get(JobsPoller, { strict: false });
+  const dispatcher = app.get(WebhooksDispatcher, { strict: false });
+  return [
+    {
+      name: `a look at ${ACTIVE} jobs`,
+      prepare: async () =>
+        void (await pool.query('update tenant_paces set poll_due_at = now(), calls_per_second = 50')),
+      run: async () => {
+        await poller.tick();
+        await poller.drain();
+      },
+    },
+    { name: 'a submission', run: () => submit() },
+    { name: 'a page of the list', run: async () => void (await ask('GET', '/v1/jobs?limit=100', key)) },
+    {
+      name: 'a delivery',
+      prepare: () => submit({ callback_url: callbackUrl }),
+      run: async () => {
+        await dispatcher.tick();
+        await dispatcher.drain();
+      },
+    },
+  ];
+}
+
+const ADD_ENDED = `
+  with job as (
+    insert into jobs (id, tenant_id, account_id, kind, status, tensorpix_id, input, callback_events, created_at, finished_at)
+    select gen_random_uuid(), t.id, t.account_id, 'video', 'finished', 1000000000 + n, '{"video_url": "https://media.example.com/in.mp4"}',
+           '{}', now() - n * interval '1 second', now() - n * interval '1 second'
+      from tenants t, generate_series($1::int, $2::int) as n
+    returning id, tenant_id
+  ), event as (
+    insert into job_events (job_id, sequence, tenant_id, type) select id, 1, tenant_id, 'job.submitting' from job
+  )
+  insert into webhook_deliveries (id, tenant_id, job_id, queue_id, sequence, event_type, url, body, status)
+  select gen_random_uuid(), tenant_id, id, id, 1, 'job.finished', 'https://hooks.example.com/', '{}', 'delivered' from job`;
