@@ -1,0 +1,108 @@
+import { describe, expect, it } from '@jest/globals';
+import { JobsPoller } from '../../../src/modules/jobs/polling/jobs.poller.js';
+import { TenantPaceStore } from '../../../src/modules/jobs/polling/tenant-pace.store.js';
+import { ADMIN_KEY, eventually } from '../../support/gateway.js';
+import { idOf, useStage, type Team } from '../../support/stage.js';
+import request from 'supertest';
+
+/** No loop runs: a look happens when a test ticks. */
+const stage = useStage({
+  env: { GATEWAY_ROLE: 'api', POLL_MIN_INTERVAL_MS: '5000', POLL_MAX_INTERVAL_MS: '60000' },
+  simulator: { queueMs: 0, durationMs: 3_600_000 },
+});
+
+interface Pace {
+  calls_per_second: number;
+  resting: boolean;
+  due_in_s: number | null;
+  hurried: boolean;
+}
+
+async function paceOf({ id }: Team): Promise<Pace | undefined> {
+  const [pace] = await stage.sql<Pace>(
+    `select calls_per_second, coalesce(rest_until > now(), false) as resting, extract(epoch from poll_due_at - now())::float8 as due_in_s,
+            coalesce(hurried_until > now(), false) as hurried
+       from tenant_paces where tenant_id = $1`,
+    [id],
+  );
+  return pace;
+}
+
+async function look(): Promise<void> {
+  await stage.makeLooksDue();
+  const poller = stage.gateway.app.get(JobsPoller, { strict: false });
+  await poller.tick();
+  await poller.drain();
+}
+
+describe('the rate of calls with a token', () => {
+  it('should grow a little with what is served, and halve for all who have the token at a 429', async () => {
+    const [team, other] = [await stage.team(), await stage.team()];
+    const sharing = await request(stage.gateway.url)
+      .post('/v1/tenants?verify=false')
+      .set({ authorization: `Bearer ${ADMIN_KEY}` })
+      .send({ name: 'sharing', tensorpix_token: team.token });
+    const shared = { ...team, id: String(sharing.body.id) };
+    for (let i = 0; i < 3; i += 1) await stage.video(team);
+    await stage.video(other);
+    await look();
+    expect((await paceOf(team))?.calls_per_second).toBeCloseTo(10.1, 5);
+    const match = { method: 'GET', path: '/api/jobs/', token: team.token };
+    stage.fault(team, { kind: 'rate_limited', retry_after_s: 60 }, { times: 1, match });
+    await look();
+    expect(await paceOf(team)).toMatchObject({ calls_per_second: expect.closeTo(5.05, 5), resting: true });
+    expect(await paceOf(shared)).toMatchObject({ calls_per_second: expect.closeTo(5, 5), resting: true });
+    expect(await paceOf(other)).toMatchObject({ resting: false });
+    // What is throttled along is the same message.
+    await stage.gateway.app.get(TenantPaceStore, { strict: false }).rest(team.id, 1_000);
+    expect((await paceOf(team))?.calls_per_second).toBeCloseTo(5.05, 5);
+  });
+
+  it('should leave the first calls after a rest to jobs that wait to be sent', async () => {
+    const team = await stage.team();
+    await stage.video(team);
+    stage.fault(team, { kind: 'rate_limited', retry_after_s: 1 }, { times: 1 });
+    const parked = idOf(await stage.video(team));
+    const rest = (ago: string) =>
+      stage.sql(
+        `update tenant_paces set rest_until = now() - $2::interval, poll_due_at = now() - interval '1 second' where tenant_id = $1`,
+        [team.id, ago],
+      );
+    await stage.sql(`update jobs set due_at = now() - interval '1 second' where id = $1`, [parked]);
+    const looks = () => stage.calls(team, 'GET').length;
+    const tick = async () => {
+      const poller = stage.gateway.app.get(JobsPoller, { strict: false });
+      await poller.tick();
+      await poller.drain();
+    };
+    await rest('10 milliseconds');
+    const before = looks();
+    await tick();
+    expect(looks()).toBe(before);
+    // Not for ever.
+    await rest('6 seconds');
+    await tick();
+    expect(looks()).toBeGreaterThan(before);
+  });
+});
+
+describe('a caller that waits for a job', () => {
+  it('should have it looked at as often as is allowed, and no longer than it waits', async () => {
+    const team = await stage.team();
+    const id = idOf(await stage.video(team));
+    await look();
+    expect((await paceOf(team))?.due_in_s).toBeGreaterThan(50);
+    const waiting = request(stage.gateway.url).get(`/v1/jobs/${id}`).set(team.auth).set('prefer', 'wait=30');
+    const answered = waiting.then((answer) => answer.body as { status: string });
+    const hurried = await eventually(
+      () => paceOf(team),
+      (pace) => pace?.hurried === true,
+    );
+    expect(hurried?.due_in_s).toBeLessThanOrEqual(5);
+    await look();
+    expect((await paceOf(team))?.due_in_s).toBeLessThanOrEqual(5.6);
+    stage.simulator.control.changeJob(Number((await stage.row(id)).tensorpix_id), { status: 2 });
+    await look();
+    expect((await answered).status).toBe('finished');
+  });
+});
