@@ -37,7 +37,20 @@ describe('a sweep', () => {
   it('should begin where they stood, and wrap around for what has moved', () => {
     const { offsets, unseen, knowledge } = read(100, [75, 82, 5, 6], 70);
     expect([offsets, unseen]).toEqual([[70, 80, 90, 0], 0]);
-    expect(knowledge).toEqual({ pageSize: 10, from: 70, pages: 4 });
+    expect(knowledge).toEqual({ pageSize: 10, from: 0, pages: 4 });
+  });
+
+  it('should look for new ones at the beginning before it reads a long history', () => {
+    const [fresh, older] = [0, 100].map((at) => Array.from({ length: 50 }, (_, i) => at + i));
+    const { offsets, unseen, knowledge } = read(10_000, [...(fresh ?? []), ...(older ?? [])], 100, 100);
+    expect([offsets, unseen]).toEqual([[100, 200, 300, 0], 0]);
+    expect(knowledge?.from).toBe(0);
+  });
+
+  it('should read on after the beginning for what was not found there', () => {
+    const ours = Array.from({ length: 80 }, (_, i) => (i < 20 ? 500 + i : 680 + i));
+    const { offsets, unseen } = read(1_000, ours, 500);
+    expect([offsets.slice(0, 5), offsets.slice(53, 56), unseen]).toEqual([[500, 510, 520, 530, 0], [490, 540, 550], 0]);
   });
 
   it('should not read on when asking for the rest by id is cheaper', () => {

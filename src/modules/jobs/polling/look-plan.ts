@@ -34,13 +34,20 @@ export interface ReadPage {
   found: number;
 }
 
+/** Pages in a row that were read for nothing, after which new jobs are looked for at the list's beginning. */
+const EMPTY_UNTIL_BEGINNING = 2;
+
 /**
- * The way through a list: from where our jobs stood last time to its end, then from its beginning to there. It ends when
- * all are seen, or when so many pages in a row were read for nothing that asking for the rest by id is not dearer.
+ * The way through a list: from where our jobs stood last time on; when nothing more is found there, from the beginning to
+ * that place; then on to the end. It is over when all are seen, or when so many pages in a row were read for nothing that
+ * asking for the rest by id is not dearer.
  */
 export class ListSweep {
   private offset: number;
-  private wrapped: boolean;
+  /** `on`: from where they stood; `beginning`: up to there; `rest`: to the end */
+  private part: 'on' | 'beginning' | 'rest';
+  /** where the rest begins; null when the end was reached */
+  private restAt: number | null = null;
   private pages = 0;
   private emptyInARow = 0;
   private pageSize = 0;
@@ -50,7 +57,7 @@ export class ListSweep {
 
   constructor(private readonly plan: { from: number; maxPages: number }) {
     this.offset = plan.from;
-    this.wrapped = plan.from === 0;
+    this.part = plan.from === 0 ? 'rest' : 'on';
   }
 
   /** Entries before the next page; null when there is none to read. */
@@ -63,18 +70,32 @@ export class ListSweep {
     this.pages += 1;
     this.pageSize = Math.max(this.pageSize, entries);
     if (found > 0) {
-      this.firstFoundAt ??= this.offset;
+      this.firstFoundAt = Math.min(this.firstFoundAt ?? Infinity, this.offset);
       this.usefulPages = this.pages;
       this.emptyInARow = 0;
     } else this.emptyInARow += 1;
     this.offset += entries;
     const ends = !hasNext || entries === 0;
-    if (ends && !this.wrapped) {
-      this.wrapped = true;
-      this.offset = 0;
-    } else if (ends) this.done = true;
-    if (this.wrapped && this.plan.from > 0 && this.offset >= this.plan.from) this.done = true;
-    if (this.pages >= this.plan.maxPages || unseen <= this.emptyInARow) this.done = true;
+    if (unseen === 0 || this.pages >= this.plan.maxPages) this.done = true;
+    else if (this.part === 'on') this.goOn(ends);
+    else if (unseen <= this.emptyInARow) this.done = true;
+    else if (this.part === 'beginning') this.goThroughBeginning(ends);
+    else this.done = ends;
+  }
+
+  private goOn(ends: boolean): void {
+    if (!ends && this.emptyInARow < EMPTY_UNTIL_BEGINNING) return;
+    this.restAt = ends ? null : this.offset;
+    this.part = 'beginning';
+    this.offset = 0;
+    this.emptyInARow = 0;
+  }
+
+  private goThroughBeginning(ends: boolean): void {
+    if (!ends && this.offset < this.plan.from) return;
+    this.done = ends || this.restAt === null;
+    this.part = 'rest';
+    this.offset = this.restAt ?? 0;
   }
 
   /** Null when it found nothing to learn from. */
