@@ -96,6 +96,7 @@ export class ListSweep {
     this.done = ends || this.restAt === null;
     this.part = 'rest';
     this.offset = this.restAt ?? 0;
+    this.emptyInARow = 0;
   }
 
   /** Null when it found nothing to learn from. */
