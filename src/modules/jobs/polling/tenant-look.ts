@@ -35,7 +35,9 @@ export interface LookAims {
 /** A look under way. */
 interface Looking {
   context: LookContext;
-  /** TensorPix's ids of jobs that were not seen yet */
+  /** TensorPix's ids of the tenant's jobs */
+  ours: ReadonlySet<number>;
+  /** of these, those that were not seen yet */
   unseen: Set<number>;
   outlook: Outlook;
 }
@@ -58,8 +60,9 @@ export class TenantLook {
 
   async look(context: LookContext, { known, bounds, hurried }: LookAims): Promise<LookResult> {
     const { ids, cancels, youngestQueuedMs } = await this.observations.findActive(context.tenantId);
-    const looking = { context, unseen: new Set(ids), outlook: new Outlook(bounds, youngestQueuedMs) };
-    const { unseen, outlook } = looking;
+    const outlook = new Outlook(bounds, youngestQueuedMs);
+    const looking = { context, ours: new Set(ids), unseen: new Set(ids), outlook };
+    const { unseen } = looking;
     let learned: ListKnowledge | null = null;
     try {
       await this.cancelWanted(context, cancels);
@@ -89,15 +92,15 @@ export class TenantLook {
       const { items, entries, hasNext } = page.value;
       const found = items.filter(({ id }) => unseen.has(id));
       await this.note(looking, found);
-      await this.noteOthers(context, items);
+      await this.noteOthers(looking, items);
       sweep.read({ entries, hasNext, found: found.length }, unseen.size);
     }
     return sweep.knowledge;
   }
 
-  private async noteOthers({ accountId }: LookContext, items: ShownJob[]): Promise<void> {
-    const ids = items.map(({ id }) => id);
-    await this.sightings.note(accountId, ids);
+  private async noteOthers({ context, ours }: Looking, items: ShownJob[]): Promise<void> {
+    const others = items.map(({ id }) => id).filter((id) => !ours.has(id));
+    await this.sightings.note(context.accountId, others);
   }
 
   private async readSingles(looking: Looking, ids: number[]): Promise<void> {
