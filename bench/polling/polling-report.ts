@@ -3,7 +3,7 @@ import { FOLLOWERS, type Measured } from './polling.js';
 
 const HEAD = [
   ...['', 'jobs', 'tenants', 'workers', 'calls/job/min', 'seen/s', 'CPU s/1000 seen', 'store CPU s/1000', 'tx/seen'],
-  ...['MB', 'longest unseen s', 'delay p50 s', 'p95 s'],
+  ...['RSS MiB', 'longest unseen s', 'delay p50 s', 'p95 s'],
 ];
 
 export function formatPolling(measured: Measured[], seconds: number): string {
@@ -15,7 +15,7 @@ export function formatPolling(measured: Measured[], seconds: number): string {
     formatFigure(f.cpuSecondsPer1000, 4),
     formatFigure(f.storeCpuSecondsPer1000, 4),
     formatFigure(f.transactionsPerObservation, 4),
-    formatFigure(f.residentBytes / 1e6, 0),
+    formatFigure(f.residentBytes / 2 ** 20, 0),
     formatFigure(f.longestUnseenS, 1),
     formatFigure(f.delayS.p50, 1),
     formatFigure(f.delayS.p95, 1),
@@ -44,7 +44,7 @@ function aims([sweeps, byId, axios, ...scales]: Measured[]): string[] {
   if (largest)
     lines.push(
       `${largest.scale.jobs} jobs on one worker: each page seen at least every ${formatFigure(largest.figures.longestUnseenS, 1)} s (aim: 30), ` +
-        `${formatFigure(largest.figures.residentBytes / 1e6, 0)} MB (aim: 512 at most)`,
+        `${formatFigure(largest.figures.residentBytes / 2 ** 20, 0)} MiB (aim: 512 at most)`,
     );
   return lines;
 }

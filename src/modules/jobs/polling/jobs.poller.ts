@@ -12,7 +12,7 @@ import { TenantLook, type LookResult } from './tenant-look.js';
 import { TenantPaceStore, type ClaimedTenant, type LookEnd } from './tenant-pace.store.js';
 
 const INTERVAL_MS = 1_000;
-const MAX_IN_FLIGHT = 100;
+const MAX_IN_FLIGHT = 64;
 /** A look begins a call only while the lease covers it: the rest of the lease is for the calls before. */
 const LOOK_MS = 15_000;
 const FORGOTTEN_INTERVAL_MS = 30_000;
