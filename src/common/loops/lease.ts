@@ -8,11 +8,21 @@ import { randomUUID } from 'node:crypto';
  * the wall clock while somebody sets it back.
  */
 export class Lease {
-  readonly token: string = randomUUID();
   private monotonicStartMs = performance.now();
   private wallStartMs = Date.now();
 
-  constructor(readonly durationMs: number) {}
+  constructor(
+    readonly durationMs: number,
+    readonly token: string = randomUUID(),
+  ) {}
+
+  /** The same claim of one of the rows that were claimed together: each is renewed by itself. */
+  split(): Lease {
+    const own = new Lease(this.durationMs, this.token);
+    own.monotonicStartMs = this.monotonicStartMs;
+    own.wallStartMs = this.wallStartMs;
+    return own;
+  }
 
   /**
    * Prolongs the claim by the statement that does it.

@@ -15,6 +15,7 @@ const GATHER_MS = 20;
 const RECONNECT_BASE_MS = 500;
 const RECONNECT_CAP_MS = 30_000;
 const CONNECT_TIMEOUT_MS = 5_000;
+const KEEP_ALIVE_MS = 30_000;
 
 /**
  * Wakes loops before their interval is over: those of this process at once, those of other replicas by NOTIFY, on a
@@ -64,22 +65,25 @@ export class WakeUps implements OnApplicationBootstrap, OnModuleDestroy {
     this.gathering ??= setTimeout(() => void this.notify(), GATHER_MS);
   }
 
+  /** One at a time: a connection that has died silently gathers no queries. */
   private async notify(): Promise<void> {
     const topics = [...this.rung];
     this.rung.clear();
-    this.gathering = null;
     try {
       await this.client?.query('select pg_notify($1, $2)', [CHANNEL, `${this.instance} ${topics.join(' ')}`]);
     } catch {
       // The connection tells of its end itself.
     }
+    this.gathering = this.rung.size > 0 ? setTimeout(() => void this.notify(), GATHER_MS) : null;
   }
 
   private async connect(): Promise<void> {
     const client = new pg.Client({
       connectionString: this.config.databaseUrl,
       connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
+      query_timeout: CONNECT_TIMEOUT_MS,
       keepAlive: true,
+      keepAliveInitialDelayMillis: KEEP_ALIVE_MS,
       application_name: 'tensorpix-gateway wake-ups',
     });
     client.on('notification', ({ payload = '' }) => this.receive(payload));

@@ -20,6 +20,8 @@ export class JobsSweeper implements OnApplicationBootstrap {
   /** How far this process has come among the jobs that are old enough; null: begin with the oldest. */
   private reached: EndedPosition | null = null;
 
+  private jobsATick = JOBS_A_TICK;
+
   constructor(
     @Inject(CONFIG) private readonly config: Config,
     private readonly keys: IdempotencyKeysStore,
@@ -32,12 +34,24 @@ export class JobsSweeper implements OnApplicationBootstrap {
     this.loops.start('sweeper', INTERVAL_MS, { tick: () => this.tick(), drain: () => Promise.resolve() });
   }
 
-  /** True when there is more to remove. */
+  /** True when there is more to remove. What cannot be removed keeps nothing else from it. */
   async tick(): Promise<boolean> {
-    const keys = await this.keys.deleteExpiredAnyTenant(KEYS_KEPT_HOURS, ROWS_A_TICK);
-    const sightings = await this.sightings.deleteOldAnyAccount(SIGHTINGS_KEPT_DAYS, ROWS_A_TICK);
-    const jobs = await this.retention.deleteEndedAnyTenant(this.config.retentionDays, this.reached, JOBS_A_TICK);
-    this.reached = jobs.found === JOBS_A_TICK ? jobs.last : null;
-    return keys === ROWS_A_TICK || sightings === ROWS_A_TICK || this.reached !== null;
+    const swept = await Promise.allSettled([
+      this.keys.deleteExpiredAnyTenant(KEYS_KEPT_HOURS, ROWS_A_TICK).then((removed) => removed === ROWS_A_TICK),
+      this.sightings.deleteOldAnyAccount(SIGHTINGS_KEPT_DAYS, ROWS_A_TICK).then((removed) => removed === ROWS_A_TICK),
+      this.removeJobs(),
+    ]);
+    for (const result of swept) if (result.status === 'rejected') throw result.reason;
+    return swept.some((result) => result.status === 'fulfilled' && result.value);
+  }
+
+  /** A batch that is too much for one statement is tried again as a smaller one. */
+  private async removeJobs(): Promise<boolean> {
+    const size = this.jobsATick;
+    this.jobsATick = Math.max(1, Math.floor(size / 4));
+    const jobs = await this.retention.deleteEndedAnyTenant(this.config.retentionDays, this.reached, size);
+    this.jobsATick = Math.min(JOBS_A_TICK, size * 2);
+    this.reached = jobs.found === size ? jobs.last : null;
+    return this.reached !== null;
   }
 }

@@ -5,6 +5,7 @@ import type { CallOutcome } from './call-outcome.js';
 const FAILURES_UNTIL_OPEN = 10;
 const FIRST_PAUSE_MS = 1_000;
 const LONGEST_PAUSE_MS = 30_000;
+const TRUSTS_ITSELF_MS = 2_000;
 
 /** What a call says of the host. A refusal, 429 included, is an answer: it never opens the circuit. */
 export type Health = 'up' | 'down' | 'unclear';
@@ -30,6 +31,7 @@ export class CircuitBreaker {
   private openings = 0;
   private openUntilMs: number | null = null;
   private probing = false;
+  private servedAtMs = Number.NEGATIVE_INFINITY;
 
   /** @param onChange told when it opens, for so long, and when it closes (null) */
   constructor(
@@ -58,6 +60,8 @@ export class CircuitBreaker {
     if (probes) this.probing = false;
     if (health === 'up') {
       const wasOpen = this.isOpen;
+      this.servedAtMs = this.nowMs();
+      this.openings = 0;
       this.close();
       if (wasOpen) this.onChange(null);
     } else if (health === 'down') {
@@ -66,14 +70,18 @@ export class CircuitBreaker {
     }
   }
 
-  /** Another replica has found that the host does not serve, and for how long nothing is to be sent. */
+  /**
+   * Another replica has found that the host does not serve, and for how long nothing is to be sent. One that was served a
+   * moment ago knows better: the other's way to the host may be what is broken.
+   */
   openFor(ms: number): void {
+    if (!this.isOpen && this.nowMs() - this.servedAtMs < TRUSTS_ITSELF_MS) return;
     this.openUntilMs = Math.max(this.openUntilMs ?? 0, this.nowMs() + ms);
   }
 
-  /** The host serves again: what is under way may still tell otherwise. */
+  /** The host serves, perhaps others only: the pause of this replica goes on growing until it is served itself. */
   close(): void {
-    this.failures = this.openings = 0;
+    this.failures = 0;
     this.openUntilMs = null;
   }
 

@@ -31,16 +31,10 @@ interface Receiver {
 export const CONNECTIONS_AN_ORIGIN = 64;
 /** Attempts at once in this process: in all, and to one origin. */
 export const PLACES: Readonly<Record<Pool, { all: number; anOrigin: number }>> = {
-  proven: { all: 1_024, anOrigin: CONNECTIONS_AN_ORIGIN },
+  proven: { all: 512, anOrigin: CONNECTIONS_AN_ORIGIN },
   new: { all: 64, anOrigin: 4 },
   penalised: { all: 32, anOrigin: 2 },
 };
-/**
- * Attempts to one origin that are claimed ahead of its connections, so that a claim takes many at once: as many as the
- * receiver takes off within this time, which they wait in line.
- */
-const AHEAD_MS = 100;
-const MOST_AHEAD = 192;
 /** Who takes longer lets us wait. */
 const SLOW_MS = 1_000;
 /** Weight of the newest attempt in the average. */
@@ -61,9 +55,9 @@ export class ReceiverGate {
     this.penaliseWhoLetsUsWait();
     this.forget();
     const origins = Object.fromEntries(
-      [...this.receivers].map(([origin, { pool, inFlight, averageMs }]) => [
+      [...this.receivers].map(([origin, { pool, inFlight }]) => [
         origin,
-        { pool, free: Math.max(0, PLACES[pool].anOrigin + ahead(pool, averageMs) - inFlight) },
+        { pool, free: Math.max(0, PLACES[pool].anOrigin - inFlight) },
       ]),
     );
     const free = (pool: Pool): number => Math.max(0, PLACES[pool].all - this.taken[pool]);
@@ -128,8 +122,4 @@ export class ReceiverGate {
     drop(({ pool }) => pool !== 'proven' && this.receivers.size > MAX_RECEIVERS);
     drop(() => this.receivers.size > MAX_RECEIVERS);
   }
-}
-
-function ahead(pool: Pool, averageMs: number): number {
-  return pool === 'proven' ? Math.min(MOST_AHEAD, Math.floor((CONNECTIONS_AN_ORIGIN * AHEAD_MS) / averageMs)) : 0;
 }

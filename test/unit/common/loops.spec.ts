@@ -233,6 +233,27 @@ describe('a lease', () => {
     expect(lease.covers(0)).toBe(false);
   });
 
+  it('should be renewed for one of the rows that were claimed together, as of before the statement', async () => {
+    const clock = (ms: number) => {
+      jest.spyOn(performance, 'now').mockReturnValue(ms);
+      jest.spyOn(Date, 'now').mockReturnValue(ms);
+    };
+    clock(0);
+    const claimed = new Lease(10_000);
+    clock(1_000);
+    const [renewed, gone, other] = [claimed.split(), claimed.split(), claimed.split()];
+    expect([renewed.token, other.token]).toEqual([claimed.token, claimed.token]);
+    clock(8_000);
+    const renewing = renewed.renew(() => {
+      clock(9_000);
+      return Promise.resolve(true);
+    });
+    expect(await renewing).toBe(true);
+    expect(await gone.renew(() => Promise.resolve(false))).toBe(false);
+    expect([renewed, gone, other].map((lease) => lease.covers(1_001))).toEqual([true, false, false]);
+    expect([renewed.covers(9_000), renewed.covers(9_001), other.covers(1_000)]).toEqual([true, false, true]);
+  });
+
   it('should have a token of its own', () => {
     expect(new Set(Array.from({ length: 100 }, () => new Lease(1).token)).size).toBe(100);
   });

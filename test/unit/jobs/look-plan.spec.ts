@@ -62,6 +62,20 @@ describe('a sweep', () => {
     expect(read(1_000, [...ours, -1, -2], 500)).toMatchObject({ unseen: 2, offsets: { length: 100 } });
   });
 
+  it('should go on next time where it found nothing', () => {
+    const ours = [2_500, 2_501, 2_502];
+    const first = read(10_000, ours, 0, 100);
+    expect([first.offsets.length, first.unseen, first.knowledge]).toEqual([
+      3,
+      3,
+      { pageSize: 100, from: 300, pages: 3 },
+    ]);
+    const sweep = new ListSweep({ from: 300, maxPages: 100 });
+    sweep.read({ entries: 100, hasNext: true, found: 0 }, 3);
+    sweep.stop();
+    expect([sweep.next, sweep.knowledge]).toEqual([null, { pageSize: 100, from: 400, pages: 1 }]);
+  });
+
   it('should be bounded', () => {
     expect(
       read(

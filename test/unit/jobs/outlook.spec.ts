@@ -31,6 +31,7 @@ describe('the time of the next look', () => {
     ['soon for a result that is not there yet', [{ status: 'finished', etaSeconds: 0 }], {}, 5_000],
     ['soon for what was not seen', [{ status: 'processing', etaSeconds: 600 }], { unseen: true }, 5_000],
     ['late when there is nothing to see', [], {}, 60_000],
+    ['not sooner for what has ended', [{ status: 'failed', etaSeconds: 0 }], {}, 60_000],
   ])('should be %s', (_, seen, options, ms) => {
     expect(next(seen, options)).toBe(ms);
   });

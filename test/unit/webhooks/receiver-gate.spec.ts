@@ -48,16 +48,7 @@ describe('ReceiverGate', () => {
     const { gate, answer } = stage();
     answer('a', 50);
     expect(poolOf(gate, 'a')).toBe('proven');
-    expect(freeOf(gate, 'a')).toBe(PLACES.proven.anOrigin + 128);
-  });
-
-  it('should claim ahead of the connections by what the receiver takes off soon', () => {
-    const { gate, answer } = stage();
-    const free = [1, 100, 900].map((ms) => {
-      answer(`${ms}`, ms);
-      return freeOf(gate, `${ms}`);
-    });
-    expect(free).toEqual([192, 64, 7].map((ahead) => PLACES.proven.anOrigin + ahead));
+    expect(freeOf(gate, 'a')).toBe(PLACES.proven.anOrigin);
   });
 
   it('should give next to none to one that is slow, until it is quick again', () => {

@@ -17,6 +17,7 @@ const MAX_IN_FLIGHT = 64;
 const LOOK_MS = 15_000;
 const FORGOTTEN_INTERVAL_MS = 30_000;
 const MIN_REST_MS = 1_000;
+const NOTHING_LEARNED = { gained: 0, learned: null, hurriedInMs: null };
 
 /**
  * Follows the jobs at TensorPix. What is claimed is the tenant, not the job: one look covers all its jobs, one replica
@@ -54,7 +55,7 @@ export class JobsPoller implements OnApplicationBootstrap {
     if (room <= 0) return false;
     const lease = new Lease(this.config.tensorpixTimeoutMs + LOOK_MS);
     const claimed = await this.pace.claimDueAnyTenant(lease, room);
-    for (const tenant of claimed) this.start(tenant, lease);
+    for (const tenant of claimed) this.start(tenant, lease.split());
     return claimed.length === room;
   }
 
@@ -70,11 +71,9 @@ export class JobsPoller implements OnApplicationBootstrap {
 
   private start(tenant: ClaimedTenant, lease: Lease): void {
     const looking = this.look(tenant, lease)
+      .catch((error: unknown) => this.giveUp(tenant, lease, error))
       .catch((error: unknown) =>
-        this.logger.error(
-          { err: error, tenant_id: tenant.tenantId },
-          'a look at TensorPix failed; its lease will expire',
-        ),
+        this.logger.error({ err: error, tenant_id: tenant.tenantId }, 'a claim could not be ended; it will expire'),
       )
       .finally(() => {
         this.inFlight.delete(looking);
@@ -87,19 +86,28 @@ export class JobsPoller implements OnApplicationBootstrap {
     const { tenantId, accountId, tokenCiphertext, failures, hurried, known } = tenant;
     const { tensorpixTimeoutMs: callTimeoutMs, pollMinIntervalMs: minMs, pollMaxIntervalMs: maxMs } = this.config;
     if (tokenCiphertext === null)
-      return this.release(tenantId, lease, { nextLookInMs: maxMs, failures: 0, gained: 0, learned: null });
+      return this.release(tenantId, lease, { nextLookInMs: maxMs, failures: 0, ...NOTHING_LEARNED });
     const token = this.tokens.open(tenantId, tokenCiphertext);
     const pace = new CallPace(tenant.callsPerSecond);
     const context = { tenantId, accountId, token: token.token, lease, pace, callTimeoutMs };
     const result = await this.tenantLook.look(context, { known, bounds: { minMs, maxMs }, hurried });
     const failed = result.trouble !== null && result.trouble.kind !== 'lease_over';
-    await this.noteTrouble(tenantId, token, result, failures);
+    await this.note(tenantId, token, result, failures, pace.gained > 0);
     await this.release(tenantId, lease, {
       nextLookInMs: this.nextLookInMs(result, failures),
       failures: failed ? failures + 1 : 0,
       gained: failed ? 0 : pace.gained,
       learned: result.learned,
+      hurriedInMs: result.trouble === null ? minMs : null,
     });
+  }
+
+  /** A fault of ours, or of the database: tried again soon, but not at once. */
+  private async giveUp({ tenantId, failures }: ClaimedTenant, lease: Lease, error: unknown): Promise<void> {
+    this.logger.error({ err: error, tenant_id: tenantId }, 'a look at TensorPix failed; it will be tried again');
+    const { pollMinIntervalMs: minMs, pollMaxIntervalMs: maxMs } = this.config;
+    const nextLookInMs = Math.max(minMs, backoffMs(failures, minMs, maxMs));
+    await this.release(tenantId, lease, { nextLookInMs, failures: failures + 1, ...NOTHING_LEARNED });
   }
 
   private async release(tenantId: string, lease: Lease, end: LookEnd): Promise<void> {
@@ -107,13 +115,15 @@ export class JobsPoller implements OnApplicationBootstrap {
     if (!held) this.metrics.lostLeases.inc({ loop: 'poller' });
   }
 
-  private async noteTrouble(
+  /** @param served TensorPix has served a call: the token is good */
+  private async note(
     tenantId: string,
     token: OpenToken,
     { trouble }: LookResult,
     failures: number,
+    served: boolean,
   ): Promise<void> {
-    if (trouble === null) await this.tokens.noteValid(tenantId, token);
+    if (trouble === null && served) await this.tokens.noteValid(tenantId, token);
     if (trouble?.kind === 'token_rejected') await this.tokens.noteRejected(tenantId, token);
     if (trouble?.kind !== 'rate_limited') return;
     const restMs =

@@ -40,7 +40,7 @@ export class LookCalls {
   /** @throws LookInterrupted when it must not be made, or what TensorPix answers concerns all calls of the tenant */
   async ask<T>(context: LookContext, call: () => Promise<CallOutcome<T>>): Promise<CallOutcome<T>> {
     const { pace } = context;
-    await pace.turn();
+    if (!this.draining.begun) await pace.turn();
     if (this.draining.begun || !(await this.isCovered(context))) throw new LookInterrupted({ kind: 'lease_over' });
     const outcome = await call();
     if (outcome.kind === 'ok') pace.noteServed();

@@ -4,8 +4,8 @@ export interface ListKnowledge {
   pageSize: number;
   /** entries before the first page that showed a job of ours */
   from: number;
-  /** pages until all were seen */
-  pages: number;
+  /** pages until all were seen; null: not known any more */
+  pages: number | null;
 }
 
 /** How to look: by id, one call a job, or by the list, from an entry on and at most so many pages. */
@@ -54,6 +54,7 @@ export class ListSweep {
   private firstFoundAt: number | null = null;
   private usefulPages = 0;
   private done = false;
+  private stopped = false;
 
   constructor(private readonly plan: { from: number; maxPages: number }) {
     this.offset = plan.from;
@@ -99,9 +100,17 @@ export class ListSweep {
     this.emptyInARow = 0;
   }
 
-  /** Null when it found nothing to learn from. */
+  /** Ends it before its time: the next one goes on from here. */
+  stop(): void {
+    this.done = this.stopped = true;
+  }
+
+  /** One that found nothing, or was stopped, has not seen all of the list: the next one goes on where it ended. */
   get knowledge(): ListKnowledge | null {
-    if (this.firstFoundAt === null) return null;
-    return { pageSize: this.pageSize, from: this.firstFoundAt, pages: this.usefulPages };
+    if (this.pageSize === 0) return null;
+    const { pageSize } = this;
+    if (this.firstFoundAt === null || this.stopped)
+      return { pageSize, from: this.restAt ?? this.offset, pages: this.pages };
+    return { pageSize, from: this.firstFoundAt, pages: this.usefulPages };
   }
 }

@@ -57,11 +57,18 @@ export class ObservationsStore {
                  or coalesce(abs(s.eta - j.eta_seconds) >= greatest(${LEAST_ETA_S}::float8, j.eta_seconds / 10), false) as moved
           from seen s
           join jobs j on j.tenant_id = ${tenantId}::uuid and j.tensorpix_id = s.id and j.status in ('queued', 'processing')
+      ), free as materialized (
+        -- In the order of all other writes; progress that has to wait for one of them is news at the next look.
+        select j.id from jobs j
+         where j.id in (select c.id from compared c where c.moved and not c.matters)
+         order by j.id
+           for update skip locked
       ), progress as (
         update jobs j
            set progress = greatest(c.progress, j.progress), eta_seconds = c.eta, updated_at = now()
-          from compared c
-         where j.id = c.id and c.moved and not c.matters and j.status = c.status
+          from free f
+          join compared c on c.id = f.id
+         where j.id = f.id and j.status = c.status
            and ${leaseToken}::uuid = (
              select p.poll_lease_token from tenant_paces p
               where p.tenant_id = ${tenantId}::uuid and p.poll_lease_expires_at > now())

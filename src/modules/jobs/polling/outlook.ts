@@ -12,6 +12,8 @@ const ETA_SHARE = 0.5;
 const QUEUE_SHARE = 0.25;
 const JITTER = 0.1;
 
+type Seen = Pick<UpstreamJob, 'status' | 'etaSeconds'> & Partial<Pick<UpstreamJob, 'output'>>;
+
 /** Gathers from what a look has seen when the next one is worth its calls. Pure but for the jitter. */
 export class Outlook {
   private soonestMs = Infinity;
@@ -23,7 +25,8 @@ export class Outlook {
     private readonly random: () => number = Math.random,
   ) {}
 
-  note(job: Pick<UpstreamJob, 'status' | 'etaSeconds'>): void {
+  note(job: Seen): void {
+    if (hasEnded(job)) return;
     const worthMs = this.worthInMs(job);
     if (worthMs < this.soonestMs) this.soonestMs = worthMs;
   }
@@ -35,11 +38,15 @@ export class Outlook {
     return withAddedJitterMs(soonestMs, JITTER, this.random);
   }
 
-  private worthInMs({ status, etaSeconds }: Pick<UpstreamJob, 'status' | 'etaSeconds'>): number {
+  private worthInMs({ status, etaSeconds }: Seen): number {
     const etaMs = etaSeconds === null ? Infinity : etaSeconds * 1000 * ETA_SHARE;
     if (status === 'queued') return Math.min(etaMs, (this.youngestQueuedMs ?? Infinity) * QUEUE_SHARE);
     // Without an ETA nothing is known; what is over but has no result yet gets it any moment.
     if (status !== 'processing' || etaSeconds === null) return this.bounds.minMs;
     return etaMs;
   }
+}
+
+function hasEnded({ status, output }: Seen): boolean {
+  return status === 'failed' || status === 'canceled' || (status === 'finished' && (output ?? null) !== null);
 }

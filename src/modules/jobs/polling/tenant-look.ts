@@ -23,6 +23,8 @@ export interface LookResult {
 }
 
 const SINGLE_FAILURES_A_LOOK = 3;
+/** The next one goes on: whoever is slow, or slowed down, has a place for so long. */
+const LONGEST_MS = 60_000;
 
 /** What is known before a look begins. */
 export interface LookAims {
@@ -40,6 +42,7 @@ interface Looking {
   /** of these, those that were not seen yet */
   unseen: Set<number>;
   outlook: Outlook;
+  endsAtMs: number;
 }
 
 /**
@@ -61,7 +64,8 @@ export class TenantLook {
   async look(context: LookContext, { known, bounds, hurried }: LookAims): Promise<LookResult> {
     const { ids, cancels, youngestQueuedMs } = await this.observations.findActive(context.tenantId);
     const outlook = new Outlook(bounds, youngestQueuedMs);
-    const looking = { context, ours: new Set(ids), unseen: new Set(ids), outlook };
+    const endsAtMs = performance.now() + LONGEST_MS;
+    const looking = { context, ours: new Set(ids), unseen: new Set(ids), outlook, endsAtMs };
     const { unseen } = looking;
     let learned: ListKnowledge | null = null;
     try {
@@ -78,8 +82,12 @@ export class TenantLook {
 
   /** Cancels that could not be confirmed when they were asked for. TensorPix's answer shows in the look that follows. */
   private async cancelWanted(context: LookContext, wanted: number[]): Promise<void> {
-    for (const tensorpixId of sample(wanted, SINGLES_A_LOOK))
-      await this.calls.ask(context, () => this.tensorpix.cancelJob(context.token, tensorpixId));
+    let unanswered = 0;
+    for (const tensorpixId of sample(wanted, SINGLES_A_LOOK)) {
+      const outcome = await this.calls.ask(context, () => this.tensorpix.cancelJob(context.token, tensorpixId));
+      if (outcome.kind !== 'ok' && outcome.kind !== 'refused') unanswered += 1;
+      if (unanswered >= SINGLE_FAILURES_A_LOOK) return;
+    }
   }
 
   private async readList(looking: Looking, plan: LookPlan & { by: 'list' }): Promise<ListKnowledge | null> {
@@ -94,6 +102,7 @@ export class TenantLook {
       await this.note(looking, found);
       await this.noteOthers(looking, items);
       sweep.read({ entries, hasNext, found: found.length }, unseen.size);
+      if (isOver(looking)) sweep.stop();
     }
     return sweep.knowledge;
   }
@@ -107,6 +116,7 @@ export class TenantLook {
     const { context } = looking;
     let failures = 0;
     for (const id of ids) {
+      if (isOver(looking)) break;
       const outcome = await this.calls.ask(context, () => this.tensorpix.getJob(context.token, id));
       const known = isNotFound(outcome)
         ? await this.calls.ask(context, () => this.tensorpix.getHistoryJob(context.token, id))
@@ -168,6 +178,10 @@ export class TenantLook {
     // Somebody was faster, or the claim is gone: the next look sees what is true then.
     if (!written) this.metrics.ignoredObservations.inc({ reason: 'moved_on' });
   }
+}
+
+function isOver({ endsAtMs }: Looking): boolean {
+  return performance.now() >= endsAtMs;
 }
 
 function isNotFound(outcome: CallOutcome<unknown>): boolean {

@@ -28,6 +28,8 @@ export interface LookEnd {
   gained: number;
   /** null leaves what is known */
   learned: ListKnowledge | null;
+  /** the next look when somebody waits, or a cancel was asked for meanwhile; null: no sooner than otherwise */
+  hurriedInMs: number | null;
 }
 
 type ClaimedRow = Omit<ClaimedTenant, 'known'> & {
@@ -36,7 +38,7 @@ type ClaimedRow = Omit<ClaimedTenant, 'known'> & {
   listPages: number | null;
 };
 
-/** Lists grow and are tidied up: what was learned is tried anew after this. */
+/** After this it is found out anew whether the list is cheaper. Where jobs stand in it is learned at each look. */
 const KNOWLEDGE_LASTS_MS = 600_000;
 /** After a rest, submissions that waited for its end go first: looks wait for them, at most so long. */
 const PRECEDENCE_MS = 5_000;
@@ -58,8 +60,13 @@ export class TenantPaceStore {
              calls_per_second = case when rest_until > now() then calls_per_second
                                      else greatest(calls_per_second / 2, ${CALL_RATE.least}::float8) end
        where tenant_id in (
-         select sharing.id from tenants t join tenants sharing on sharing.account_id = t.account_id
-          where t.id = ${tenantId}::uuid)`;
+         select p.tenant_id
+           from tenants t
+           join tenants sharing on sharing.account_id = t.account_id
+           join tenant_paces p on p.tenant_id = sharing.id
+          where t.id = ${tenantId}::uuid
+          order by p.tenant_id
+            for update of p)`;
   }
 
   /** The account refuses jobs: nothing of this tenant is sent in the background before the time has passed. */
@@ -76,7 +83,7 @@ export class TenantPaceStore {
       update tenant_paces
          set hurried_until = greatest(hurried_until, now() + ${forMs}::float8 * interval '1 millisecond'),
              poll_due_at = least(poll_due_at, now() + ${minIntervalMs}::float8 * interval '1 millisecond')
-       where tenant_id = ${tenantId}::uuid and poll_due_at is not null`;
+       where tenant_id = ${tenantId}::uuid and poll_due_at is not null and poll_failures = 0`;
   }
 
   /** Longest due first, each by one replica at a time: a tenant that takes long is one of many that are looked at. */
@@ -104,12 +111,12 @@ export class TenantPaceStore {
       returning p.tenant_id as "tenantId", t.account_id as "accountId", t.token_ciphertext as "tokenCiphertext",
                 p.poll_failures as failures, p.calls_per_second as "callsPerSecond",
                 coalesce(p.hurried_until > now(), false) as hurried,
+                p.list_page_size as "listPageSize", p.list_from as "listFrom",
                 case when p.list_learned_at > now() - ${KNOWLEDGE_LASTS_MS}::float8 * interval '1 millisecond'
-                     then p.list_page_size end as "listPageSize",
-                p.list_from as "listFrom", p.list_pages as "listPages"`;
+                     then p.list_pages end as "listPages"`;
     return rows.map(({ listPageSize: pageSize, listFrom: from, listPages: pages, ...tenant }) => ({
       ...tenant,
-      known: pageSize === null || from === null || pages === null ? null : { pageSize, from, pages },
+      known: pageSize === null || from === null ? null : { pageSize, from, pages },
     }));
   }
 
@@ -131,7 +138,7 @@ export class TenantPaceStore {
    * @returns false when the claim was gone
    */
   async release(tenantId: string, lease: Lease, end: LookEnd): Promise<boolean> {
-    const { nextLookInMs, failures, gained, learned } = end;
+    const { nextLookInMs, failures, gained, learned, hurriedInMs } = end;
     return this.prisma.$transaction(async (tx) => {
       const held = await tx.$queryRaw<{ id: string }[]>`
         select tenant_id as id from tenant_paces
@@ -150,7 +157,14 @@ export class TenantPaceStore {
                     where j.tenant_id = ${tenantId}::uuid
                       and (j.status in ('queued', 'processing')
                            or (j.status = 'submitting' and j.lease_token is not null)))
-                 then now() + ${nextLookInMs}::float8 * interval '1 millisecond' end
+                 then now() + interval '1 millisecond' * case
+                   -- What came during the look was not seen by it.
+                   when hurried_until > now()
+                     or exists (select 1 from jobs j
+                                 where j.tenant_id = ${tenantId}::uuid and j.status in ('queued', 'processing')
+                                   and j.cancel_requested_at > now() - interval '1 minute')
+                   then least(${nextLookInMs}::float8, ${hurriedInMs}::float8)
+                   else ${nextLookInMs}::float8 end end
          where tenant_id = ${tenantId}::uuid`;
       return true;
     });
@@ -159,9 +173,19 @@ export class TenantPaceStore {
   /** Wakes tenants that have jobs at TensorPix but no look planned: the net under the wake-up of a bind. */
   async wakeForgottenAnyTenant(): Promise<number> {
     return this.prisma.$executeRaw`
-      update tenant_paces p
-         set poll_due_at = ${DUE_NOW}
-       where p.poll_due_at is null
-         and exists (select 1 from jobs j where j.tenant_id = p.tenant_id and j.status in ('queued', 'processing'))`;
+      with recursive active as (
+        (select j.tenant_id from jobs j where j.status in ('queued', 'processing') order by j.tenant_id limit 1)
+         union all
+        select (select j.tenant_id from jobs j
+                 where j.status in ('queued', 'processing') and j.tenant_id > a.tenant_id order by j.tenant_id limit 1)
+          from active a
+         where a.tenant_id is not null
+      ), forgotten as (
+        select p.tenant_id
+          from active a
+          join tenant_paces p on p.tenant_id = a.tenant_id and p.poll_due_at is null
+           for update of p skip locked
+      )
+      update tenant_paces p set poll_due_at = ${DUE_NOW} from forgotten f where p.tenant_id = f.tenant_id`;
   }
 }

@@ -14,7 +14,8 @@ export class SightingsStore {
   /** Remembers when these were seen first, unless rows of the account own them. */
   async note(accountId: string, tensorpixIds: number[]): Promise<void> {
     const keyOf = (id: number) => `${accountId} ${id}`;
-    const news = tensorpixIds.filter((id) => !this.noted.has(keyOf(id)));
+    // In one order everywhere, so that no two statements wait for each other in a circle.
+    const news = tensorpixIds.filter((id) => !this.noted.has(keyOf(id))).sort((a, b) => a - b);
     if (news.length === 0) return;
     await this.prisma.$executeRaw`
       insert into upstream_sightings (account_id, tensorpix_id)
