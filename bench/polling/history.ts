@@ -182,15 +182,13 @@ async function operationsOf(app: NestFastifyApplication, pool: pg.Pool, callback
   const { WebhooksDispatcher } = await load<typeof import('../../src/modules/webhooks/webhooks.dispatcher.js')>(
     'modules/webhooks/webhooks.dispatcher.js',
   );
+  await app.listen(0, '127.0.0.1');
+  const origin = await app.getUrl();
   const ask = async (method: 'GET' | 'POST', url: string, key: string, payload?: object) => {
-    const answer = await app.inject({
-      method,
-      url,
-      headers: { authorization: `Bearer ${key}` },
-      ...(payload && { payload }),
-    });
-    if (answer.statusCode > 299) throw new Error(`${url} answered ${answer.statusCode}: ${answer.body}`);
-    return answer.json<{ id: string; key: string }>();
+    const headers = { authorization: `Bearer ${key}`, ...(payload && { 'content-type': 'application/json' }) };
+    const answer = await fetch(origin + url, { method, headers, ...(payload && { body: JSON.stringify(payload) }) });
+    if (!answer.ok) throw new Error(`${url} answered ${answer.status}: ${await answer.text()}`);
+    return (await answer.json()) as { id: string; key: string };
   };
   const tenant = await ask('POST', '/v1/tenants?verify=false', ADMIN_KEY, { name: 'bench', tensorpix_token: TOKEN });
   const { key } = await ask('POST', `/v1/tenants/${tenant.id}/api-keys`, ADMIN_KEY, { name: 'bench' });
