@@ -2,9 +2,10 @@ import { setTimeout as delay } from 'node:timers/promises';
 
 /**
  * Calls a second with one token: more by a little with every call that TensorPix serves, half at every 429 (additive
- * increase, multiplicative decrease). TensorPix publishes no limit, so it is found by trying.
+ * increase, multiplicative decrease). TensorPix publishes no limit, so it is found by trying, from ten on (the
+ * column's default).
  */
-export const CALL_RATE = { first: 10, most: 50, least: 0.1, gainACall: 0.1 } as const;
+export const CALL_RATE = { most: 50, least: 0.1, gainACall: 0.1 } as const;
 
 /** Calls of so long a time may be made at once. */
 const BURST_MS = 2_000;

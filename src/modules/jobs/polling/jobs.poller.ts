@@ -83,14 +83,14 @@ export class JobsPoller implements OnApplicationBootstrap {
   }
 
   private async look(tenant: ClaimedTenant, lease: Lease): Promise<void> {
-    const { tenantId, accountId, tokenCiphertext, failures, hurried, known } = tenant;
+    const { tenantId, accountId, tokenCiphertext, failures, known } = tenant;
     const { tensorpixTimeoutMs: callTimeoutMs, pollMinIntervalMs: minMs, pollMaxIntervalMs: maxMs } = this.config;
     if (tokenCiphertext === null)
       return this.release(tenantId, lease, { nextLookInMs: maxMs, failures: 0, ...NOTHING_LEARNED });
     const token = this.tokens.open(tenantId, tokenCiphertext);
     const pace = new CallPace(tenant.callsPerSecond);
     const context = { tenantId, accountId, token: token.token, lease, pace, callTimeoutMs };
-    const result = await this.tenantLook.look(context, { known, bounds: { minMs, maxMs }, hurried });
+    const result = await this.tenantLook.look(context, { minMs, maxMs }, known);
     const failed = result.trouble !== null && result.trouble.kind !== 'lease_over';
     await this.note(tenantId, token, result, failures, pace.gained > 0);
     await this.release(tenantId, lease, {

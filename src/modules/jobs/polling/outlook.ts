@@ -31,7 +31,7 @@ export class Outlook {
     if (worthMs < this.soonestMs) this.soonestMs = worthMs;
   }
 
-  /** @param unseen jobs that this look did not get to see, or somebody waits for one: soon */
+  /** @param unseen whether there are jobs that this look did not get to see: soon */
   nextLookInMs(unseen: boolean): number {
     const { minMs, maxMs } = this.bounds;
     const soonestMs = unseen ? minMs : Math.min(maxMs, Math.max(minMs, this.soonestMs));

@@ -26,14 +26,6 @@ const SINGLE_FAILURES_A_LOOK = 3;
 /** The next one goes on: whoever is slow, or slowed down, has a place for so long. */
 const LONGEST_MS = 60_000;
 
-/** What is known before a look begins. */
-export interface LookAims {
-  known: ListKnowledge | null;
-  bounds: PaceBounds;
-  /** somebody waits for one of the jobs */
-  hurried: boolean;
-}
-
 /** A look under way. */
 interface Looking {
   context: LookContext;
@@ -61,7 +53,7 @@ export class TenantLook {
     private readonly logger: Logger,
   ) {}
 
-  async look(context: LookContext, { known, bounds, hurried }: LookAims): Promise<LookResult> {
+  async look(context: LookContext, bounds: PaceBounds, known: ListKnowledge | null): Promise<LookResult> {
     const { ids, cancels, youngestQueuedMs } = await this.observations.findActive(context.tenantId);
     const outlook = new Outlook(bounds, youngestQueuedMs);
     const endsAtMs = performance.now() + LONGEST_MS;
@@ -73,7 +65,7 @@ export class TenantLook {
       const plan = planLook(unseen.size, known);
       if (plan.by === 'list') learned = await this.readList(looking, plan);
       await this.readSingles(looking, sample([...unseen], SINGLES_A_LOOK));
-      return { trouble: null, nextLookInMs: outlook.nextLookInMs(unseen.size > 0 || hurried), learned };
+      return { trouble: null, nextLookInMs: outlook.nextLookInMs(unseen.size > 0), learned };
     } catch (error) {
       if (!(error instanceof LookInterrupted)) throw error;
       return { trouble: error.trouble, nextLookInMs: outlook.nextLookInMs(true), learned };

@@ -14,9 +14,7 @@ export interface ClaimedTenant {
   /** looks that failed in a row */
   failures: number;
   callsPerSecond: number;
-  /** somebody waits for one of its jobs */
-  hurried: boolean;
-  /** of its list at TensorPix; null: nothing, or what is too old */
+  /** of its list at TensorPix */
   known: ListKnowledge | null;
 }
 
@@ -28,7 +26,7 @@ export interface LookEnd {
   gained: number;
   /** null leaves what is known */
   learned: ListKnowledge | null;
-  /** the next look when somebody waits, or a cancel was asked for meanwhile; null: no sooner than otherwise */
+  /** the next look when somebody waits, or has just asked for a cancel; null: no sooner than otherwise */
   hurriedInMs: number | null;
 }
 
@@ -110,7 +108,6 @@ export class TenantPaceStore {
        where p.tenant_id = due.tenant_id and t.id = p.tenant_id
       returning p.tenant_id as "tenantId", t.account_id as "accountId", t.token_ciphertext as "tokenCiphertext",
                 p.poll_failures as failures, p.calls_per_second as "callsPerSecond",
-                coalesce(p.hurried_until > now(), false) as hurried,
                 p.list_page_size as "listPageSize", p.list_from as "listFrom",
                 case when p.list_learned_at > now() - ${KNOWLEDGE_LASTS_MS}::float8 * interval '1 millisecond'
                      then p.list_pages end as "listPages"`;
@@ -158,7 +155,7 @@ export class TenantPaceStore {
                       and (j.status in ('queued', 'processing')
                            or (j.status = 'submitting' and j.lease_token is not null)))
                  then now() + interval '1 millisecond' * case
-                   -- What came during the look was not seen by it.
+                   -- Whether that came before the look or during it.
                    when hurried_until > now()
                      or exists (select 1 from jobs j
                                  where j.tenant_id = ${tenantId}::uuid and j.status in ('queued', 'processing')
