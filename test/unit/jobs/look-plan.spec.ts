@@ -76,6 +76,33 @@ describe('a sweep', () => {
     expect([sweep.next, sweep.knowledge]).toEqual([null, { pageSize: 100, from: 400, pages: 1 }]);
   });
 
+  it('should not take the last page for the size of all', () => {
+    const { knowledge } = read(3, [0, 1], 0, 100);
+    expect(knowledge).toEqual({ pageSize: 100, from: 0, pages: 1 });
+    expect(planLook(20, knowledge).by).toBe('list');
+  });
+
+  it('should be taken as it is when it was over before it was stopped', () => {
+    const sweep = new ListSweep({ from: 0, maxPages: 100 });
+    sweep.read({ entries: 100, hasNext: true, found: 2 }, 0);
+    sweep.stop();
+    expect(sweep.knowledge).toEqual({ pageSize: 100, from: 0, pages: 1 });
+  });
+
+  it('should go on next time where its bound was', () => {
+    const ours = Array.from({ length: 100 }, (_, i) => i * 20);
+    const first = read(2_000, ours, 0, 10, 7);
+    expect(first.knowledge).toEqual({ pageSize: 10, from: 70, pages: 7 });
+    const second = read(
+      2_000,
+      ours.filter((place) => place >= 70),
+      70,
+      10,
+      7,
+    );
+    expect(second.offsets).toEqual([70, 80, 90, 100, 110, 120, 130]);
+  });
+
   it('should be bounded', () => {
     expect(
       read(

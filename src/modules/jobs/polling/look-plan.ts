@@ -50,6 +50,7 @@ export class ListSweep {
   private restAt: number | null = null;
   private pages = 0;
   private emptyInARow = 0;
+  private entries = 0;
   private pageSize = 0;
   private firstFoundAt: number | null = null;
   private usefulPages = 0;
@@ -69,7 +70,9 @@ export class ListSweep {
   /** @param unseen jobs that are still looked for */
   read({ entries, hasNext, found }: ReadPage, unseen: number): void {
     this.pages += 1;
-    this.pageSize = Math.max(this.pageSize, entries);
+    this.entries += entries;
+    // The last page tells nothing of how many TensorPix gives.
+    if (hasNext) this.pageSize = Math.max(this.pageSize, entries);
     if (found > 0) {
       this.firstFoundAt = Math.min(this.firstFoundAt ?? Infinity, this.offset);
       this.usefulPages = this.pages;
@@ -77,7 +80,8 @@ export class ListSweep {
     } else this.emptyInARow += 1;
     this.offset += entries;
     const ends = !hasNext || entries === 0;
-    if (unseen === 0 || this.pages >= this.plan.maxPages) this.done = true;
+    if (unseen === 0) this.done = true;
+    else if (this.pages >= this.plan.maxPages) this.stop();
     else if (this.part === 'on') this.goOn(ends);
     else if (unseen <= this.emptyInARow) this.done = true;
     else if (this.part === 'beginning') this.goThroughBeginning(ends);
@@ -102,15 +106,16 @@ export class ListSweep {
 
   /** Ends it before its time: the next one goes on from here. */
   stop(): void {
-    this.done = this.stopped = true;
+    this.stopped ||= !this.done;
+    this.done = true;
   }
 
   /** One that found nothing, or was stopped, has not seen all of the list: the next one goes on where it ended. */
   get knowledge(): ListKnowledge | null {
-    if (this.pageSize === 0) return null;
-    const { pageSize } = this;
-    if (this.firstFoundAt === null || this.stopped)
-      return { pageSize, from: this.restAt ?? this.offset, pages: this.pages };
+    if (this.entries === 0) return null;
+    const pageSize = this.pageSize || PAGE_SIZE;
+    if (this.stopped) return { pageSize, from: this.offset, pages: this.pages };
+    if (this.firstFoundAt === null) return { pageSize, from: this.restAt ?? this.offset, pages: this.pages };
     return { pageSize, from: this.firstFoundAt, pages: this.usefulPages };
   }
 }
