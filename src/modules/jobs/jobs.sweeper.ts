@@ -1,6 +1,7 @@
 import { Inject, Injectable, type OnApplicationBootstrap } from '@nestjs/common';
 import { CONFIG, type Config } from '../../common/config/config.js';
 import { LoopRunner } from '../../common/loops/loop-runner.js';
+import { DeliveriesStore } from '../webhooks/deliveries.store.js';
 import { IdempotencyKeysStore } from './idempotency/idempotency-keys.store.js';
 import { SightingsStore } from './reconciliation/sightings.store.js';
 import { RetentionStore, type EndedPosition } from './retention.store.js';
@@ -19,7 +20,6 @@ const INTERVAL_MS = 60_000;
 export class JobsSweeper implements OnApplicationBootstrap {
   /** How far this process has come among the jobs that are old enough; null: begin with the oldest. */
   private reached: EndedPosition | null = null;
-
   private jobsATick = JOBS_A_TICK;
 
   constructor(
@@ -27,6 +27,7 @@ export class JobsSweeper implements OnApplicationBootstrap {
     private readonly keys: IdempotencyKeysStore,
     private readonly sightings: SightingsStore,
     private readonly retention: RetentionStore,
+    private readonly deliveries: DeliveriesStore,
     private readonly loops: LoopRunner,
   ) {}
 
@@ -36,20 +37,23 @@ export class JobsSweeper implements OnApplicationBootstrap {
 
   /** True when there is more to remove. What cannot be removed keeps nothing else from it. */
   async tick(): Promise<boolean> {
-    const swept = await Promise.allSettled([
-      this.keys.deleteExpiredAnyTenant(KEYS_KEPT_HOURS, ROWS_A_TICK).then((removed) => removed === ROWS_A_TICK),
-      this.sightings.deleteOldAnyAccount(SIGHTINGS_KEPT_DAYS, ROWS_A_TICK).then((removed) => removed === ROWS_A_TICK),
-      this.removeJobs(),
-    ]);
+    const { retentionDays } = this.config;
+    const removals = [
+      this.keys.deleteExpiredAnyTenant(KEYS_KEPT_HOURS, ROWS_A_TICK),
+      this.sightings.deleteOldAnyAccount(SIGHTINGS_KEPT_DAYS, ROWS_A_TICK),
+      this.deliveries.deleteOldWithoutJobAnyTenant(retentionDays, ROWS_A_TICK),
+    ];
+    const isFull = removals.map(async (removal) => (await removal) === ROWS_A_TICK);
+    const swept = await Promise.allSettled([...isFull, this.removeJobs(retentionDays)]);
     for (const result of swept) if (result.status === 'rejected') throw result.reason;
     return swept.some((result) => result.status === 'fulfilled' && result.value);
   }
 
   /** A batch that is too much for one statement is tried again as a smaller one. */
-  private async removeJobs(): Promise<boolean> {
+  private async removeJobs(keptDays: number): Promise<boolean> {
     const size = this.jobsATick;
     this.jobsATick = Math.max(1, Math.floor(size / 4));
-    const jobs = await this.retention.deleteEndedAnyTenant(this.config.retentionDays, this.reached, size);
+    const jobs = await this.retention.deleteEndedAnyTenant(keptDays, this.reached, size);
     this.jobsATick = Math.min(JOBS_A_TICK, size * 2);
     this.reached = jobs.found === size ? jobs.last : null;
     return this.reached !== null;

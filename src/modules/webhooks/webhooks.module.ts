@@ -39,7 +39,7 @@ import { WebhooksSweeper } from './webhooks.sweeper.js';
     WebhooksSweeper,
     { provide: OutboundClient, useFactory: outboundClient, inject: [CONFIG] },
   ],
-  exports: [WebhooksDispatcher],
+  exports: [DeliveriesStore, WebhooksDispatcher],
 })
 export class WebhooksModule {}
 

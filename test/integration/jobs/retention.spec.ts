@@ -1,6 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
 import { JobsSweeper } from '../../../src/modules/jobs/jobs.sweeper.js';
-import { WebhooksSweeper } from '../../../src/modules/webhooks/webhooks.sweeper.js';
 import { useStage, type Team } from '../../support/stage.js';
 
 const stage = useStage({ env: { GATEWAY_ROLE: 'api', RETENTION_DAYS: '30' } });
@@ -68,7 +67,7 @@ describe('records of long ago', () => {
          from unnest('{delivered,exhausted,pending}'::text[]) as s, unnest('{29,31}'::int[]) as d`,
       [team.id],
     );
-    await stage.gateway.app.get(WebhooksSweeper, { strict: false }).tick();
+    await sweep();
     const rows = await stage.sql<{ status: string }>(
       `select status from webhook_deliveries where tenant_id = $1 and created_at < now() - interval '30 days'`,
       [team.id],
