@@ -3,6 +3,7 @@ import { randomUUID } from 'node:crypto';
 import pg from 'pg';
 import { CONFIG, type Config } from '../config/config.js';
 import { Logger } from '../logging/logger.js';
+import { SESSION_BOUNDS } from '../prisma/session-bounds.js';
 import { backoffMs } from './backoff.js';
 
 /** What there may be to do: webhooks that are due, jobs to be sent, tenants to be looked at, news of TensorPix's host. */
@@ -82,7 +83,7 @@ export class WakeUps implements OnApplicationBootstrap, OnModuleDestroy {
       connectionString: this.config.databaseUrl,
       connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
       query_timeout: CONNECT_TIMEOUT_MS,
-      keepAlive: true,
+      ...SESSION_BOUNDS,
       keepAliveInitialDelayMillis: KEEP_ALIVE_MS,
       application_name: 'tensorpix-gateway wake-ups',
     });
