@@ -2,6 +2,7 @@ import { Injectable, type OnApplicationBootstrap } from '@nestjs/common';
 import { Logger } from '../../common/logging/logger.js';
 import { LoopRunner } from '../../common/loops/loop-runner.js';
 import { WakeUps } from '../../common/loops/wake-ups.js';
+import { UnderWay } from '../../common/loops/under-way.js';
 import { Occupancy } from '../../common/loops/occupancy.js';
 import type { Lease } from '../../common/loops/lease.js';
 import { TenantTokens, type OpenToken } from '../tenants/tenant-tokens.js';
@@ -27,7 +28,7 @@ const UNREADABLE_TOKEN_PAUSE_MS = 60_000;
  */
 @Injectable()
 export class JobsSubmitter implements OnApplicationBootstrap {
-  private readonly inFlight = new Set<Promise<void>>();
+  private readonly underWay = new UnderWay();
   private readonly tenants = new Occupancy();
   private wake: () => void = () => undefined;
 
@@ -49,7 +50,7 @@ export class JobsSubmitter implements OnApplicationBootstrap {
 
   async tick(): Promise<boolean> {
     await this.settleExpired();
-    const room = MAX_IN_FLIGHT - this.inFlight.size;
+    const room = MAX_IN_FLIGHT - this.underWay.size;
     if (room <= 0) return false;
     const lease = this.submissions.newLease();
     const busy = this.tenants.busy(MAX_IN_FLIGHT_A_TENANT);
@@ -59,7 +60,7 @@ export class JobsSubmitter implements OnApplicationBootstrap {
   }
 
   async drain(): Promise<void> {
-    await Promise.all(this.inFlight);
+    await this.underWay.drain();
   }
 
   private async settleExpired(): Promise<void> {
@@ -74,16 +75,13 @@ export class JobsSubmitter implements OnApplicationBootstrap {
   private start(claimed: ClaimedJob, lease: Lease): void {
     const { tenantId } = claimed.job;
     this.tenants.enter(tenantId);
-    const sending = this.send(claimed, lease)
-      .catch((error: unknown) =>
-        this.logger.error({ err: error, job_id: claimed.job.id }, 'a submission could not be recorded'),
-      )
-      .finally(() => {
-        this.inFlight.delete(sending);
-        this.tenants.leave(tenantId);
-        this.wake();
-      });
-    this.inFlight.add(sending);
+    const sending = this.send(claimed, lease).catch((error: unknown) =>
+      this.logger.error({ err: error, job_id: claimed.job.id }, 'a submission could not be recorded'),
+    );
+    this.underWay.add(sending, () => {
+      this.tenants.leave(tenantId);
+      this.wake();
+    });
   }
 
   private async send(claimed: ClaimedJob, lease: Lease): Promise<void> {

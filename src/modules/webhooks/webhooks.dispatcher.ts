@@ -5,6 +5,7 @@ import { LoopRunner } from '../../common/loops/loop-runner.js';
 import { Logger } from '../../common/logging/logger.js';
 import { Metrics } from '../../common/metrics.js';
 import type { OutboundOutcome } from '../../common/outbound/outbound-client.js';
+import { UnderWay } from '../../common/loops/under-way.js';
 import { WakeUps } from '../../common/loops/wake-ups.js';
 import { DeliveryOutcomesStore, type DeliveryOutcome } from './delivery-outcomes.store.js';
 import { DeliveryQueuesStore, type ClaimedDelivery } from './delivery-queues.store.js';
@@ -28,7 +29,7 @@ const ENDPOINT_GONE: Verdict = { status: 'exhausted', retryInMs: null, error: 't
  */
 @Injectable()
 export class WebhooksDispatcher implements OnApplicationBootstrap {
-  private readonly inFlight = new Set<Promise<void>>();
+  private readonly underWay = new UnderWay();
   private readonly gate = new ReceiverGate();
   /** There may be more that is due, for which there was no place. */
   private limited = false;
@@ -70,7 +71,7 @@ export class WebhooksDispatcher implements OnApplicationBootstrap {
 
   /** Waits for the attempts under way, which their own wall clock bounds. */
   async drain(): Promise<void> {
-    while (this.inFlight.size > 0) await Promise.all(this.inFlight);
+    await this.underWay.drain();
   }
 
   private start(delivery: ClaimedDelivery, lease: Lease): void {
@@ -85,12 +86,10 @@ export class WebhooksDispatcher implements OnApplicationBootstrap {
         // The claim expires and the attempt is made again: at least once.
         const fields = { err: error, delivery_id: delivery.id };
         this.logger.error(fields, 'the outcome of a webhook attempt could not be recorded');
-      })
-      .finally(() => {
-        this.inFlight.delete(attempt);
-        if (this.limited) this.wakeUps.wake('deliveries');
       });
-    this.inFlight.add(attempt);
+    this.underWay.add(attempt, () => {
+      if (this.limited) this.wakeUps.wake('deliveries');
+    });
   }
 
   /** Null when nothing was sent, and that was settled here. */

@@ -2,6 +2,7 @@ import { Inject, Injectable, type OnApplicationBootstrap } from '@nestjs/common'
 import { CONFIG, type Config } from '../../../common/config/config.js';
 import { backoffMs } from '../../../common/loops/backoff.js';
 import { Lease } from '../../../common/loops/lease.js';
+import { UnderWay } from '../../../common/loops/under-way.js';
 import { WakeUps } from '../../../common/loops/wake-ups.js';
 import { LoopRunner } from '../../../common/loops/loop-runner.js';
 import { Logger } from '../../../common/logging/logger.js';
@@ -25,7 +26,7 @@ const NOTHING_LEARNED = { gained: 0, learned: null, hurriedInMs: null };
  */
 @Injectable()
 export class JobsPoller implements OnApplicationBootstrap {
-  private readonly inFlight = new Set<Promise<void>>();
+  private readonly underWay = new UnderWay();
   private wake: () => void = () => undefined;
   private forgottenLookedForAtMs = Number.NEGATIVE_INFINITY;
 
@@ -51,7 +52,7 @@ export class JobsPoller implements OnApplicationBootstrap {
   /** Claims tenants that are due and starts their looks; a slow one holds back nobody. */
   async tick(): Promise<boolean> {
     await this.wakeForgotten();
-    const room = MAX_IN_FLIGHT - this.inFlight.size;
+    const room = MAX_IN_FLIGHT - this.underWay.size;
     if (room <= 0) return false;
     const lease = new Lease(this.config.tensorpixTimeoutMs + LOOK_MS);
     const claimed = await this.pace.claimDueAnyTenant(lease, room);
@@ -60,7 +61,7 @@ export class JobsPoller implements OnApplicationBootstrap {
   }
 
   async drain(): Promise<void> {
-    await Promise.all(this.inFlight);
+    await this.underWay.drain();
   }
 
   private async wakeForgotten(): Promise<void> {
@@ -74,12 +75,10 @@ export class JobsPoller implements OnApplicationBootstrap {
       .catch((error: unknown) => this.giveUp(tenant, lease, error))
       .catch((error: unknown) =>
         this.logger.error({ err: error, tenant_id: tenant.tenantId }, 'a claim could not be ended; it will expire'),
-      )
-      .finally(() => {
-        this.inFlight.delete(looking);
-        if (this.inFlight.size === MAX_IN_FLIGHT - 1) this.wake();
-      });
-    this.inFlight.add(looking);
+      );
+    this.underWay.add(looking, () => {
+      if (this.underWay.size === MAX_IN_FLIGHT - 1) this.wake();
+    });
   }
 
   private async look(tenant: ClaimedTenant, lease: Lease): Promise<void> {

@@ -3,6 +3,7 @@ import { CONFIG, type Config } from '../../../common/config/config.js';
 import { Draining } from '../../../common/draining.js';
 import { backoffMs } from '../../../common/loops/backoff.js';
 import { Lease } from '../../../common/loops/lease.js';
+import { UnderWay } from '../../../common/loops/under-way.js';
 import { LoopRunner } from '../../../common/loops/loop-runner.js';
 import { Logger } from '../../../common/logging/logger.js';
 import { Metrics } from '../../../common/metrics.js';
@@ -33,7 +34,7 @@ const NO_TOKEN_PAUSE_MS = 60_000;
  */
 @Injectable()
 export class JobsReconciler implements OnApplicationBootstrap {
-  private readonly inFlight = new Set<Promise<void>>();
+  private readonly underWay = new UnderWay();
   private readonly timing: Timing;
   private forgottenLookedForAtMs = Number.NEGATIVE_INFINITY;
 
@@ -59,7 +60,7 @@ export class JobsReconciler implements OnApplicationBootstrap {
 
   async tick(): Promise<boolean> {
     await this.wakeForgotten();
-    const room = MAX_IN_FLIGHT - this.inFlight.size;
+    const room = MAX_IN_FLIGHT - this.underWay.size;
     if (room <= 0) return false;
     const lease = this.newLease();
     for (const account of await this.accounts.claimDueAnyAccount(lease, room)) this.start(account, lease);
@@ -67,7 +68,7 @@ export class JobsReconciler implements OnApplicationBootstrap {
   }
 
   async drain(): Promise<void> {
-    await Promise.all(this.inFlight);
+    await this.underWay.drain();
   }
 
   private newLease(): Lease {
@@ -81,15 +82,13 @@ export class JobsReconciler implements OnApplicationBootstrap {
   }
 
   private start(account: ClaimedAccount, lease: Lease): void {
-    const looking = this.reconcile(account, lease)
-      .catch((error: unknown) =>
-        this.logger.error(
-          { err: error, account_id: account.accountId },
-          'a look for jobs of unknown outcome failed; its claim will expire',
-        ),
-      )
-      .finally(() => this.inFlight.delete(looking));
-    this.inFlight.add(looking);
+    const looking = this.reconcile(account, lease).catch((error: unknown) =>
+      this.logger.error(
+        { err: error, account_id: account.accountId },
+        'a look for jobs of unknown outcome failed; its claim will expire',
+      ),
+    );
+    this.underWay.add(looking);
   }
 
   private async reconcile(account: ClaimedAccount, first: Lease): Promise<void> {
