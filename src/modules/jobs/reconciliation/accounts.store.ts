@@ -63,14 +63,13 @@ export class AccountsStore {
   }
 
   /** Prolongs a claim before it ends. @returns false when it was gone */
-  async renew(accountId: string, from: Lease, to: Lease): Promise<boolean> {
+  async renew(accountId: string, lease: Lease): Promise<boolean> {
     const renewed = await this.prisma.$executeRaw`
       update tensorpix_accounts
-         set reconcile_lease_token = ${to.token}::uuid,
-             reconcile_due_at = case when reconcile_due_at <= now() then reconcile_due_at
-                                     else now() + ${to.durationMs}::float8 * interval '1 millisecond' end,
-             reconcile_lease_expires_at = now() + ${to.durationMs}::float8 * interval '1 millisecond'
-       where id = ${accountId}::uuid and reconcile_lease_token = ${from.token}::uuid and reconcile_lease_expires_at > now()`;
+         set reconcile_due_at = case when reconcile_due_at <= now() then reconcile_due_at
+                                     else now() + ${lease.durationMs}::float8 * interval '1 millisecond' end,
+             reconcile_lease_expires_at = now() + ${lease.durationMs}::float8 * interval '1 millisecond'
+       where id = ${accountId}::uuid and reconcile_lease_token = ${lease.token}::uuid and reconcile_lease_expires_at > now()`;
     return renewed === 1;
   }
 

@@ -62,17 +62,13 @@ export class JobsReconciler implements OnApplicationBootstrap {
     await this.wakeForgotten();
     const room = MAX_IN_FLIGHT - this.underWay.size;
     if (room <= 0) return false;
-    const lease = this.newLease();
-    for (const account of await this.accounts.claimDueAnyAccount(lease, room)) this.start(account, lease);
+    const lease = new Lease(this.config.tensorpixTimeoutMs + LEASE_MARGIN_MS);
+    for (const account of await this.accounts.claimDueAnyAccount(lease, room)) this.start(account, lease.split());
     return false;
   }
 
   async drain(): Promise<void> {
     await this.underWay.drain();
-  }
-
-  private newLease(): Lease {
-    return new Lease(this.config.tensorpixTimeoutMs + LEASE_MARGIN_MS);
   }
 
   private async wakeForgotten(): Promise<void> {
@@ -91,32 +87,28 @@ export class JobsReconciler implements OnApplicationBootstrap {
     this.underWay.add(looking);
   }
 
-  private async reconcile(account: ClaimedAccount, first: Lease): Promise<void> {
+  private async reconcile(account: ClaimedAccount, lease: Lease): Promise<void> {
     const { accountId, failures } = account;
-    const claim = { lease: first };
     const pauseMs = account.tokenCiphertext === null ? NO_TOKEN_PAUSE_MS : account.restMs;
-    if (pauseMs > 0) return void (await this.accounts.release(accountId, first, pauseMs, failures));
+    if (pauseMs > 0) return void (await this.accounts.release(accountId, lease, pauseMs, failures));
     try {
-      const left = await this.lookAndJudge(account, claim);
-      await this.release(accountId, claim.lease, nextLookInMs(left, this.timing), 0);
+      const left = await this.lookAndJudge(account, lease);
+      await this.release(accountId, lease, nextLookInMs(left, this.timing), 0);
     } catch (error) {
       if (!(error instanceof ListInterrupted)) throw error;
       const retryMs = await this.noteTrouble(account, error.trouble);
       const failed = error.trouble.kind === 'stopped' ? failures : failures + 1;
-      await this.release(accountId, claim.lease, retryMs, failed);
+      await this.release(accountId, lease, retryMs, failed);
     }
   }
 
   /** @returns what is unknown still */
-  private async lookAndJudge(
-    account: ClaimedAccount,
-    claim: { lease: Lease },
-  ): Promise<{ left: UnknownJob[]; now: Date }> {
+  private async lookAndJudge(account: ClaimedAccount, lease: Lease): Promise<{ left: UnknownJob[]; now: Date }> {
     const { accountId, tenantId, tokenCiphertext } = account;
     const { unknown, time } = await this.accounts.findUnknown(accountId);
     if (unknown.length === 0) return { left: [], now: time.now() };
     const { token } = this.tokens.open(tenantId ?? '', tokenCiphertext ?? '');
-    const mayCall = () => this.holdOn(accountId, claim);
+    const mayCall = () => this.holdOn(accountId, lease);
     const calls = unknown.map(({ job, equalsUnknownSince }) => unknownCall(job, equalsUnknownSince));
     const look = await this.observer.look({ accountId, token, time, timing: this.timing, mayCall }, calls);
     const verdicts = judge(calls, look, this.timing);
@@ -124,7 +116,7 @@ export class JobsReconciler implements OnApplicationBootstrap {
     for (const { job, equalsUnknownSince } of unknown) {
       const verdict = verdicts.get(job.id) ?? { kind: 'wait' };
       const change = verdictChange(job, verdict, look.begunAt, time.now());
-      const written = change !== null && (await this.write(change, claim.lease));
+      const written = change !== null && (await this.write(change, lease));
       if (written && change) {
         this.metrics.verdicts.inc({ verdict: verdict.kind });
         if (change.after.status === 'unconfirmed') left.push({ job: change.after, equalsUnknownSince });
@@ -145,13 +137,10 @@ export class JobsReconciler implements OnApplicationBootstrap {
   }
 
   /** Renews the claim unless it covers one more call. False when the claim is gone or the process is shutting down. */
-  private async holdOn(accountId: string, claim: { lease: Lease }): Promise<boolean> {
+  private async holdOn(accountId: string, lease: Lease): Promise<boolean> {
     if (this.draining.begun) return false;
-    if (claim.lease.covers(this.config.tensorpixTimeoutMs + LEASE_MARGIN_MS / 2)) return true;
-    const renewed = this.newLease();
-    if (!(await this.accounts.renew(accountId, claim.lease, renewed))) return false;
-    claim.lease = renewed;
-    return true;
+    const covers = lease.covers(this.config.tensorpixTimeoutMs + LEASE_MARGIN_MS / 2);
+    return covers || lease.renew(() => this.accounts.renew(accountId, lease));
   }
 
   private async release(accountId: string, lease: Lease, nextInMs: number | null, failures: number): Promise<void> {
