@@ -30,7 +30,7 @@ export class Metrics {
   );
   readonly upstreamDuplicates = this.counter(
     'gateway_upstream_duplicates_total',
-    'Second TensorPix jobs for one row',
+    'Second TensorPix jobs for one row, both charged',
     [],
   );
   readonly lostLeases = this.counter('gateway_lost_leases_total', 'Writes refused because the claim was gone', [

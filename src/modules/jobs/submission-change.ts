@@ -62,10 +62,11 @@ export function settle(job: JobRecord, decision: Decision, now: Date, answered: 
 export function settleLate(job: JobRecord, decision: Decision, now: Date): JobChange | null {
   if (decision.kind === 'finish') {
     if (!isTerminal(job.status)) return settle(job, decision, now, false);
-    if (job.output && 'enhanced_img_id' in job.output && job.output.enhanced_img_id === decision.image.id) return null;
-    return changeJob(job, {}, now, {
-      steps: [{ name: 'upstream_duplicate', data: { enhanced_img_id: decision.image.id } }],
-    });
+    const output = imageOutput(decision.image);
+    const data = { enhanced_img_id: output.enhanced_img_id };
+    if (!job.output) return changeJob(job, { output }, now, { steps: [{ name: 'bound_late', data }] });
+    if ('enhanced_img_id' in job.output && job.output.enhanced_img_id === output.enhanced_img_id) return null;
+    return changeJob(job, {}, now, { steps: [{ name: 'upstream_duplicate', data }] });
   }
   if (decision.kind !== 'bind') return null;
   const { id, costCredits } = decision.created;

@@ -7,7 +7,7 @@ import { retryWhileAway } from '../../common/prisma/retry-while-away.js';
 import { JobChangesStore } from './job-changes.store.js';
 import type { KeyEffect } from './idempotency/idempotency.sql.js';
 import { withKey, type JobChange } from './job-change.js';
-import type { JobRecord } from './job-record.js';
+import { isFree, type JobRecord } from './job-record.js';
 import type { JobWithTime } from './job-rows.js';
 import { JobsStore } from './jobs.store.js';
 import { settle, settleLate } from './submission-change.js';
@@ -93,7 +93,8 @@ export class SubmissionRecorder {
   private noted({ after, events }: JobChange): JobRecord {
     const { id: job_id, tenantId: tenant_id, status } = after;
     if (status === 'unconfirmed') this.logger.warn({ job_id, tenant_id }, 'a call of unknown outcome: unconfirmed');
-    if (events.some(({ type }) => type.endsWith('.upstream_duplicate'))) {
+    // A second free image is in the events; nobody has paid for it.
+    if (events.some(({ type }) => type.endsWith('.upstream_duplicate')) && !isFree(after)) {
       this.metrics.upstreamDuplicates.inc();
       this.logger.error({ job_id, tenant_id }, 'TensorPix made a second job for one row');
     }

@@ -2,7 +2,7 @@ import { describe, expect, it } from '@jest/globals';
 import request from 'supertest';
 import { JobsSubmitter } from '../../../src/modules/jobs/jobs.submitter.js';
 import { eventually } from '../../support/gateway.js';
-import { idOf, useStage, type Team } from '../../support/stage.js';
+import { CREATE_IMAGE, idOf, useStage, type Team } from '../../support/stage.js';
 
 /** No loop runs: these tests tick, and so decide who comes first. */
 const stage = useStage({ env: { GATEWAY_ROLE: 'api', TENSORPIX_TIMEOUT_MS: '10000' } });
@@ -136,5 +136,51 @@ describe('a late answer of TensorPix', () => {
     expect(row).toMatchObject({ status: 'queued' });
     const [wish] = await stage.sql('select cancel_requested_at is not null as wanted from jobs where id = $1', [id]);
     expect(wish).toEqual({ wanted: true });
+  });
+});
+
+describe('a late image of TensorPix', () => {
+  /** An image whose call is under way, and whose claim ends before it is answered. */
+  async function sendingImage(team: Team, watermark: boolean): Promise<string> {
+    stage.fault(team, SLOW, { times: 1, match: { path: CREATE_IMAGE } });
+    const created = await stage.image(team, { watermark }, { prefer: 'wait=0' });
+    expect([created.status, created.body.status_reason]).toEqual([202, 'sending']);
+    await eventually(
+      () => stage.calls(team, 'POST', CREATE_IMAGE).length,
+      (count) => count === 1,
+    );
+    await expireLease(idOf(created));
+    return idOf(created);
+  }
+
+  it('should be an event and nothing to alarm anyone when it is free and was repeated meanwhile', async () => {
+    const team = await stage.team();
+    const duplicates = await stage.metric('gateway_upstream_duplicates_total');
+    const id = await sendingImage(team, true);
+    await tick();
+    const types = await eventually(
+      () => stage.eventTypes(id),
+      (found) => found.includes('image.upstream_duplicate'),
+    );
+    expect(types.filter((type) => type === 'image.finished')).toHaveLength(1);
+    expect(stage.calls(team, 'POST', CREATE_IMAGE)).toHaveLength(2);
+    expect(await stage.metric('gateway_upstream_duplicates_total')).toBe(duplicates);
+  });
+
+  it('should be kept with the row when it was paid for and had been given up', async () => {
+    const team = await stage.team();
+    const duplicates = await stage.metric('gateway_upstream_duplicates_total');
+    const id = await sendingImage(team, false);
+    await tick();
+    expect(await stage.row(id)).toMatchObject({ status: 'failed', error: { code: 'outcome_unknown' } });
+    const types = await eventually(
+      () => stage.eventTypes(id),
+      (found) => found.includes('image.bound_late'),
+    );
+    expect(types).toEqual(['image.submitting', 'image.failed', 'image.bound_late']);
+    const shown = await stage.get(team, `/v1/images/${id}`);
+    expect(shown.body).toMatchObject({ status: 'failed', output: { enhanced_img_id: expect.any(String) } });
+    expect(stage.calls(team, 'POST', CREATE_IMAGE)).toHaveLength(1);
+    expect(await stage.metric('gateway_upstream_duplicates_total')).toBe(duplicates);
   });
 });
