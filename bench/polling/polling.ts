@@ -16,7 +16,7 @@ export interface PollingOptions {
 
 /** Who follows the jobs. */
 export const FOLLOWERS = {
-  gateway: { label: 'gateway', args: ['dist/main.js'] },
+  gateway: { label: 'gateway', args: ['--max-old-space-size=256', 'dist/main.js'] },
   'by-id': { label: 'the same code, job by job', args: ['--import', 'tsx', 'bench/polling/by-id-worker.ts'] },
   axios: { label: 'a loop of axios.get', args: ['--import', 'tsx', 'bench/polling/axios-worker.ts'] },
 } as const;

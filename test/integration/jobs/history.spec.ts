@@ -2,6 +2,7 @@ import { beforeAll, describe, expect, it } from '@jest/globals';
 import { Lease } from '../../../src/common/loops/lease.js';
 import type { PrismaService } from '../../../src/common/prisma/prisma.service.js';
 import { JobClaimsStore } from '../../../src/modules/jobs/job-claims.store.js';
+import { JobIntentsStore } from '../../../src/modules/jobs/job-intents.store.js';
 import { JobsStore, type JobFilter } from '../../../src/modules/jobs/jobs.store.js';
 import { ObservationsStore } from '../../../src/modules/jobs/polling/observations.store.js';
 import { TenantPaceStore } from '../../../src/modules/jobs/polling/tenant-pace.store.js';
@@ -9,7 +10,8 @@ import { AccountsStore } from '../../../src/modules/jobs/reconciliation/accounts
 import { RetentionStore } from '../../../src/modules/jobs/retention.store.js';
 import { DeliveriesStore } from '../../../src/modules/webhooks/deliveries.store.js';
 import { buffersOf, explain, scansOf, statementOf } from '../../support/plans.js';
-import { useStage } from '../../support/stage.js';
+import { useStage, type Team } from '../../support/stage.js';
+import { intentOf } from './intents.js';
 
 /** Nothing runs but what the tests explain. */
 const stage = useStage({ env: { GATEWAY_ROLE: 'api' } });
@@ -20,10 +22,12 @@ const ACTIVE = 100;
 const MOST_BUFFERS = 1_500;
 const LEASE = new Lease(60_000);
 
+let team: Team;
 let tenantId: string;
 
 beforeAll(async () => {
-  tenantId = (await stage.team()).id;
+  team = await stage.team();
+  tenantId = team.id;
   const insert = `
     insert into jobs (id, tenant_id, account_id, kind, status, tensorpix_id, input, callback_url, callback_events, progress, reported_progress,
                       created_at, submitted_at, finished_at)
@@ -68,12 +72,19 @@ function shown(count: number) {
 
 const NOBODY_BUSY = { most: 8, busy: [] };
 
+/** The statement that records a job, and its answer that is not there. */
+async function recordIntent(prisma: PrismaService): Promise<void> {
+  const store = new JobIntentsStore(prisma, new JobsStore(prisma));
+  await store.insert(await intentOf(stage, team)).catch(() => undefined);
+}
+
 describe('a hundred thousand jobs that have ended', () => {
   it.each<[string, (prisma: PrismaService) => Promise<unknown>]>([
     ['a claim of tenants', (prisma) => new TenantPaceStore(prisma).claimDueAnyTenant(LEASE, 100)],
     ['waking forgotten tenants', (prisma) => new TenantPaceStore(prisma).wakeForgottenAnyTenant()],
     ['what a look asks for', (prisma) => new ObservationsStore(prisma).findActive(tenantId)],
     ['a page of a look', (prisma) => new ObservationsStore(prisma).findChanged(tenantId, LEASE.token, shown(ACTIVE))],
+    ['a submission', recordIntent],
     ['a claim of jobs to be sent', (prisma) => new JobClaimsStore(prisma).claimDueAnyTenant(LEASE, 64, NOBODY_BUSY)],
     ['expired sends', (prisma) => new JobClaimsStore(prisma).findExpiredSendsAnyTenant(100)],
     ['a claim of accounts', (prisma) => new AccountsStore(prisma).claimDueAnyAccount(LEASE, 20)],

@@ -1,41 +1,13 @@
 import { describe, expect, it } from '@jest/globals';
-import { v7 as uuidv7 } from 'uuid';
-import { Lease } from '../../../src/common/loops/lease.js';
 import type { Intent } from '../../../src/modules/jobs/job-intent.js';
 import { JobIntentsStore } from '../../../src/modules/jobs/job-intents.store.js';
 import type { JobWithTime } from '../../../src/modules/jobs/job-rows.js';
 import { JobsSubmitter } from '../../../src/modules/jobs/jobs.submitter.js';
-import { observableKey } from '../../../src/modules/jobs/reconciliation/observable-key.js';
-import { sourceUrl, useStage, type Team } from '../../support/stage.js';
+import { useStage } from '../../support/stage.js';
+import { intentOf } from './intents.js';
 
 /** No loop runs. */
 const stage = useStage({ env: { GATEWAY_ROLE: 'api' } });
-
-async function intentOf(team: Team): Promise<Intent> {
-  const [tenant] = await stage.sql<{ account_id: string }>('select account_id from tenants where id = $1', [team.id]);
-  const [key] = await stage.sql<{ id: string }>('select id from api_keys where tenant_id = $1', [team.id]);
-  const input = { video_url: sourceUrl(), ml_models: [1] };
-  return {
-    id: uuidv7(),
-    tenantId: team.id,
-    accountId: tenant?.account_id ?? '',
-    apiKeyId: key?.id ?? '',
-    kind: 'video',
-    preview: false,
-    input,
-    warnings: [],
-    externalId: null,
-    metadata: {},
-    callbackUrl: null,
-    callbackEvents: [],
-    parks: false,
-    observableKey: observableKey(input),
-    sourceExpiresAt: null,
-    lease: new Lease(60_000),
-    strict: false,
-    key: { key: uuidv7(), fingerprint: 'ab'.repeat(32) },
-  };
-}
 
 /** As the statement is repeated whose commit was not heard of: the connection broke. */
 async function insert(intent: Intent): Promise<JobWithTime> {
@@ -56,7 +28,7 @@ async function holdsLease(intent: Intent): Promise<boolean> {
 
 describe('an intent that is written twice because nobody heard of its commit (invariant 8)', () => {
   it('should hold its claim both times, and be one row with one key', async () => {
-    const intent = await intentOf(await stage.team());
+    const intent = await intentOf(stage, await stage.team());
     expect(mayCall(await insert(intent), intent)).toBe(true);
     expect(mayCall(await insert(intent), intent)).toBe(true);
     expect(await holdsLease(intent)).toBe(true);
@@ -66,7 +38,7 @@ describe('an intent that is written twice because nobody heard of its commit (in
 
   it('should not claim a row that it has parked, although the rest of the token has ended since', async () => {
     const team = await stage.team();
-    const intent = await intentOf(team);
+    const intent = await intentOf(stage, team);
     await stage.sql(`update tenant_paces set rest_until = now() + interval '1 minute' where tenant_id = $1`, [team.id]);
     expect(mayCall(await insert(intent), intent)).toBe(false);
     await stage.sql('update tenant_paces set rest_until = null where tenant_id = $1', [team.id]);
@@ -77,7 +49,7 @@ describe('an intent that is written twice because nobody heard of its commit (in
 
   it('should not claim a row that the submitter has sent meanwhile', async () => {
     const team = await stage.team();
-    const intent = await intentOf(team);
+    const intent = await intentOf(stage, team);
     await stage.sql(`update tenant_paces set rest_until = now() + interval '1 minute' where tenant_id = $1`, [team.id]);
     await insert(intent);
     await stage.sql('update tenant_paces set rest_until = null where tenant_id = $1', [team.id]);
@@ -92,7 +64,7 @@ describe('an intent that is written twice because nobody heard of its commit (in
   });
 
   it('should not claim a row that another claim holds', async () => {
-    const intent = await intentOf(await stage.team());
+    const intent = await intentOf(stage, await stage.team());
     await insert(intent);
     await stage.sql('update jobs set lease_token = gen_random_uuid() where id = $1', [intent.id]);
     expect(mayCall(await insert(intent), intent)).toBe(false);

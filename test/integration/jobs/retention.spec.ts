@@ -1,5 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import { JobsSweeper } from '../../../src/modules/jobs/jobs.sweeper.js';
+import { eventually } from '../../support/gateway.js';
 import { useStage, type Team } from '../../support/stage.js';
 
 const stage = useStage({ env: { GATEWAY_ROLE: 'api', RETENTION_DAYS: '30' } });
@@ -57,6 +58,28 @@ describe('records of long ago', () => {
     const old = await jobs(team, 5, 40, 'exhausted');
     await sweep();
     expect([await left(undelivered), await left(old)]).toEqual([255, 0]);
+  });
+
+  it('should be removed in smaller batches where a whole one is too much for a statement', async () => {
+    const team = await stage.team();
+    const old = await jobs(team, 450, 31, 'delivered');
+    await stage.sql(`
+      create function refuse_many() returns trigger language plpgsql as $$ begin
+        if (select count(*) from gone) > 60 then raise exception 'too many at once'; end if;
+        return null;
+      end $$`);
+    await stage.sql(`create trigger refuse_many after delete on jobs referencing old table as gone
+                     for each statement execute function refuse_many()`);
+    let refused = 0;
+    await eventually(
+      async () => {
+        await sweep().catch(() => (refused += 1));
+        return left(old);
+      },
+      (count) => count === 0,
+    );
+    await stage.sql('drop trigger refuse_many on jobs');
+    expect(refused).toBeGreaterThan(0);
   });
 
   it('should be removed where they are webhooks without a job, unless undelivered', async () => {

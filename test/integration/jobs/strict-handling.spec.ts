@@ -1,18 +1,16 @@
 import { describe, expect, it } from '@jest/globals';
 import request, { type Response } from 'supertest';
-import { v7 as uuidv7 } from 'uuid';
 import { Lease } from '../../../src/common/loops/lease.js';
 import { Problem } from '../../../src/common/errors/problem.js';
 import { answerOf } from '../../../src/modules/jobs/creation-answer.js';
 import { JobIntentsStore } from '../../../src/modules/jobs/job-intents.store.js';
-import type { Intent } from '../../../src/modules/jobs/job-intent.js';
 import { JobsSubmitter } from '../../../src/modules/jobs/jobs.submitter.js';
 import { JobsReconciler } from '../../../src/modules/jobs/reconciliation/jobs.reconciler.js';
-import { observableKey } from '../../../src/modules/jobs/reconciliation/observable-key.js';
 import { SubmissionService } from '../../../src/modules/jobs/submission.service.js';
 import { WaitingCaller } from '../../../src/modules/jobs/waiting-caller.js';
 import { eventually } from '../../support/gateway.js';
 import { idOf, sourceUrl, useStage, type Team } from '../../support/stage.js';
+import { intentOf } from './intents.js';
 import { tick } from './ticks.js';
 
 const TIMEOUT_MS = 1_000;
@@ -73,32 +71,9 @@ describe('a strict job that TensorPix is known not to have', () => {
 describe('a strict job whose claim is too old for a call', () => {
   /** A job that was claimed, with a claim that ends too soon to cover a call. */
   async function submitLate(team: Team, isConnected: () => boolean) {
-    const input = { video_url: sourceUrl(), ml_models: [1] };
-    const [row] = await stage.sql<{ account_id: string; key_id: string }>(
-      'select t.account_id, k.id as key_id from tenants t join api_keys k on k.tenant_id = t.id where t.id = $1',
-      [team.id],
-    );
     const lease = new Lease(TIMEOUT_MS);
-    const intent: Intent = {
-      id: uuidv7(),
-      tenantId: team.id,
-      accountId: row?.account_id ?? '',
-      apiKeyId: row?.key_id ?? '',
-      kind: 'video',
-      preview: false,
-      input,
-      warnings: [],
-      externalId: null,
-      metadata: {},
-      callbackUrl: stage.callback.callback_url,
-      callbackEvents: stage.callback.callback_events,
-      parks: false,
-      observableKey: observableKey(input),
-      sourceExpiresAt: null,
-      lease,
-      strict: true,
-      key: null,
-    };
+    const { callback_url: callbackUrl, callback_events: callbackEvents } = stage.callback;
+    const intent = await intentOf(stage, team, { callbackUrl, callbackEvents, lease, strict: true, key: null });
     const recorded = await stage.gateway.app.get(JobIntentsStore, { strict: false }).insert(intent);
     if (typeof recorded === 'string') throw new Error(recorded);
     expect(recorded.job.leaseToken).toBe(lease.token);

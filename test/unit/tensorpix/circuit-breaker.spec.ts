@@ -180,6 +180,62 @@ describe('a call that began before the circuit opened', () => {
   });
 });
 
+describe('what other replicas say', () => {
+  it('should open it for as long as they say, and then let one call try', () => {
+    breaker.openFor(5_000);
+    expect([breaker.isOpen, breaker.waitMs, breaker.enter()]).toEqual([true, 5_000, null]);
+    nowMs += 5_000;
+    expect([breaker.enter(), breaker.enter()]).toEqual([{ probes: true }, null]);
+  });
+
+  it('should make a pause longer, and never shorter', () => {
+    breaker.openFor(5_000);
+    breaker.openFor(1_000);
+    expect(breaker.waitMs).toBe(5_000);
+    breaker.openFor(9_000);
+    expect(breaker.waitMs).toBe(9_000);
+  });
+
+  it('should not be believed within two seconds of an answer of its own', () => {
+    calls('up');
+    nowMs += 1_999;
+    breaker.openFor(5_000);
+    expect(breaker.isOpen).toBe(false);
+    nowMs += 1;
+    breaker.openFor(5_000);
+    expect(breaker.isOpen).toBe(true);
+  });
+
+  it('should close it, and leave its own pauses growing until it is answered itself', () => {
+    for (const ceilingMs of [2_000, 4_000, 8_000]) {
+      open();
+      expect(breaker.waitMs).toBeGreaterThanOrEqual(ceilingMs / 2);
+      breaker.close();
+      expect([breaker.isOpen, breaker.waitMs]).toEqual([false, 0]);
+    }
+    calls('down', FAILURES_UNTIL_OPEN - 1);
+    expect(breaker.isOpen).toBe(false);
+    calls('up');
+    open();
+    expect(breaker.waitMs).toBeLessThanOrEqual(2_000);
+  });
+
+  it('should not be told again what they have said', () => {
+    const told: (number | null)[] = [];
+    breaker = new CircuitBreaker(
+      (openForMs) => told.push(openForMs),
+      () => nowMs,
+    );
+    breaker.openFor(5_000);
+    breaker.close();
+    expect(told).toEqual([]);
+    breaker.openFor(5_000);
+    pass();
+    calls('up');
+    expect(told).toEqual([null]);
+  });
+});
+
 function refused(reason: RefusalReason, status: number): CallOutcome<never> {
   const refusal = { reason, status, detail: '', errors: {}, nonFieldErrors: [], retryAfterMs: null };
   return { kind: 'refused', refusal };
