@@ -2,22 +2,21 @@
 import pg from 'pg';
 import { followById, tokenOf } from './by-id-plan.js';
 import { serveCount } from './observation-counter.js';
+import { loadBuilt } from '../support/built.js';
 
-const DIST = '../../dist/';
-const load = <Module>(file: string): Promise<Module> => import(DIST + file) as Promise<Module>;
-const { createApp } = await load<typeof import('../../src/app.setup.js')>('app.setup.js');
-const { parseConfig } = await load<typeof import('../../src/common/config/config.js')>('common/config/config.js');
-const { Logger } = await load<typeof import('../../src/common/logging/logger.js')>('common/logging/logger.js');
-const { TensorpixClient } = await load<typeof import('../../src/modules/tensorpix/tensorpix.client.js')>(
+const { createApp } = await loadBuilt<typeof import('../../src/app.setup.js')>('app.setup.js');
+const { parseConfig } = await loadBuilt<typeof import('../../src/common/config/config.js')>('common/config/config.js');
+const { Logger } = await loadBuilt<typeof import('../../src/common/logging/logger.js')>('common/logging/logger.js');
+const { TensorpixClient } = await loadBuilt<typeof import('../../src/modules/tensorpix/tensorpix.client.js')>(
   'modules/tensorpix/tensorpix.client.js',
 );
-const { ObservationsStore } = await load<typeof import('../../src/modules/jobs/polling/observations.store.js')>(
+const { ObservationsStore } = await loadBuilt<typeof import('../../src/modules/jobs/polling/observations.store.js')>(
   'modules/jobs/polling/observations.store.js',
 );
-const { JobChangesStore } = await load<typeof import('../../src/modules/jobs/job-changes.store.js')>(
+const { JobChangesStore } = await loadBuilt<typeof import('../../src/modules/jobs/job-changes.store.js')>(
   'modules/jobs/job-changes.store.js',
 );
-const { observe } = await load<typeof import('../../src/modules/jobs/job-observation.js')>(
+const { observe } = await loadBuilt<typeof import('../../src/modules/jobs/job-observation.js')>(
   'modules/jobs/job-observation.js',
 );
 

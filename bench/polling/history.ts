@@ -7,12 +7,10 @@ import { setTimeout as delay } from 'node:timers/promises';
 import pg from 'pg';
 import { migrate } from '../../prisma/migrate.js';
 import { startSimulator, type Simulator } from '../../simulator/simulator.js';
+import { loadBuilt } from '../support/built.js';
 import { median } from '../support/load.js';
 import { startBenchPostgres, tidyDatabase } from '../support/postgres.js';
 import { alignTable, describeMachine } from '../support/report-text.js';
-
-const DIST = '../../dist/';
-const load = <Module>(file: string): Promise<Module> => import(DIST + file) as Promise<Module>;
 
 const TOKEN = 'bench-token-hist';
 const ADMIN_KEY = randomBytes(32).toString('hex');
@@ -87,9 +85,10 @@ class HistoryBench {
   ) {}
 
   static async open(databaseUrl: string, simulator: Simulator, receiver: Server): Promise<HistoryBench> {
-    const { createApp, shutDown } = await load<typeof import('../../src/app.setup.js')>('app.setup.js');
-    const { parseConfig } = await load<typeof import('../../src/common/config/config.js')>('common/config/config.js');
-    const { Logger } = await load<typeof import('../../src/common/logging/logger.js')>('common/logging/logger.js');
+    const { createApp, shutDown } = await loadBuilt<typeof import('../../src/app.setup.js')>('app.setup.js');
+    const { parseConfig } =
+      await loadBuilt<typeof import('../../src/common/config/config.js')>('common/config/config.js');
+    const { Logger } = await loadBuilt<typeof import('../../src/common/logging/logger.js')>('common/logging/logger.js');
     const config = parseConfig({
       DATABASE_URL: databaseUrl,
       TENSORPIX_BASE_URL: simulator.url,
@@ -146,7 +145,7 @@ class HistoryBench {
 
   /** By the batches of the sweeper. */
   async removedASecond(): Promise<number> {
-    const { RetentionStore } = await load<typeof import('../../src/modules/jobs/retention.store.js')>(
+    const { RetentionStore } = await loadBuilt<typeof import('../../src/modules/jobs/retention.store.js')>(
       'modules/jobs/retention.store.js',
     );
     const retention = this.app.get(RetentionStore, { strict: false });
@@ -176,10 +175,10 @@ async function inTurn(prepare: Operation['prepare'], run: Operation['run']): Pro
 }
 
 async function operationsOf(app: NestFastifyApplication, pool: pg.Pool, callbackUrl: string): Promise<Operation[]> {
-  const { JobsPoller } = await load<typeof import('../../src/modules/jobs/polling/jobs.poller.js')>(
+  const { JobsPoller } = await loadBuilt<typeof import('../../src/modules/jobs/polling/jobs.poller.js')>(
     'modules/jobs/polling/jobs.poller.js',
   );
-  const { WebhooksDispatcher } = await load<typeof import('../../src/modules/webhooks/webhooks.dispatcher.js')>(
+  const { WebhooksDispatcher } = await loadBuilt<typeof import('../../src/modules/webhooks/webhooks.dispatcher.js')>(
     'modules/webhooks/webhooks.dispatcher.js',
   );
   await app.listen(0, '127.0.0.1');

@@ -125,6 +125,5 @@ async function commits(databaseUrl: string): Promise<number> {
 
 async function json<T>(url: string, headers: Record<string, string> = {}): Promise<T> {
   const response = await fetch(url, { headers });
-  const body = (await response.json()) as T | { data: T };
-  return body as T;
+  return (await response.json()) as T;
 }

@@ -3,20 +3,19 @@ import { randomBytes } from 'node:crypto';
 import pg from 'pg';
 import { v7 as uuid } from 'uuid';
 import { migrate } from '../../../prisma/migrate.js';
+import { loadBuilt } from '../../support/built.js';
 import { monotonicMs } from '../../support/monotonic-clock.js';
 import type { Courier, CourierEnvironment } from '../courier.js';
 import type { Delivery } from '../delivery.js';
 import { ATTEMPT_TIMEOUT_MS } from '../settings.js';
 
-/** The built program, as an operator runs it: what is compiled while it is loaded lacks the metadata of decorators. */
-const DIST = '../../../dist/';
-const load = <Module>(file: string): Promise<Module> => import(DIST + file) as Promise<Module>;
-const { createApp, shutDown } = await load<typeof import('../../../src/app.setup.js')>('app.setup.js');
-const { parseConfig } = await load<typeof import('../../../src/common/config/config.js')>('common/config/config.js');
-const { Logger } = await load<typeof import('../../../src/common/logging/logger.js')>('common/logging/logger.js');
-const { Loop } = await load<typeof import('../../../src/common/loops/loop.js')>('common/loops/loop.js');
-const { WakeUps } = await load<typeof import('../../../src/common/loops/wake-ups.js')>('common/loops/wake-ups.js');
-const { WebhooksDispatcher } = await load<typeof import('../../../src/modules/webhooks/webhooks.dispatcher.js')>(
+const { createApp, shutDown } = await loadBuilt<typeof import('../../../src/app.setup.js')>('app.setup.js');
+const { parseConfig } =
+  await loadBuilt<typeof import('../../../src/common/config/config.js')>('common/config/config.js');
+const { Logger } = await loadBuilt<typeof import('../../../src/common/logging/logger.js')>('common/logging/logger.js');
+const { Loop } = await loadBuilt<typeof import('../../../src/common/loops/loop.js')>('common/loops/loop.js');
+const { WakeUps } = await loadBuilt<typeof import('../../../src/common/loops/wake-ups.js')>('common/loops/wake-ups.js');
+const { WebhooksDispatcher } = await loadBuilt<typeof import('../../../src/modules/webhooks/webhooks.dispatcher.js')>(
   'modules/webhooks/webhooks.dispatcher.js',
 );
 
