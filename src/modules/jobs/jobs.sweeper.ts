@@ -14,6 +14,8 @@ const ROWS_A_TICK = 1_000;
 /** Each has events, deliveries and attempts that go with it. */
 const JOBS_A_TICK = 200;
 const INTERVAL_MS = 60_000;
+/** From the end of a way through all jobs that are old enough to the next: days are kept, and what a paused endpoint holds is passed over each time. */
+const BETWEEN_PASSES_MS = 3_600_000;
 
 /** Removes records whose time is over, a bounded batch at a time. */
 @Injectable()
@@ -21,6 +23,7 @@ export class JobsSweeper implements OnApplicationBootstrap {
   /** How far this process has come among the jobs that are old enough; null: begin with the oldest. */
   private reached: EndedPosition | null = null;
   private jobsATick = JOBS_A_TICK;
+  private passedAtMs = Number.NEGATIVE_INFINITY;
 
   constructor(
     @Inject(CONFIG) private readonly config: Config,
@@ -51,11 +54,13 @@ export class JobsSweeper implements OnApplicationBootstrap {
 
   /** A batch that is too much for one statement is tried again as a smaller one. */
   private async removeJobs(keptDays: number): Promise<boolean> {
+    if (this.reached === null && performance.now() - this.passedAtMs < BETWEEN_PASSES_MS) return false;
     const size = this.jobsATick;
     this.jobsATick = Math.max(1, Math.floor(size / 4));
     const jobs = await this.retention.deleteEndedAnyTenant(keptDays, this.reached, size);
     this.jobsATick = Math.min(JOBS_A_TICK, size * 2);
     this.reached = jobs.found === size ? jobs.last : null;
+    if (this.reached === null) this.passedAtMs = performance.now();
     return this.reached !== null;
   }
 }

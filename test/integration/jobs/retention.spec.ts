@@ -1,4 +1,6 @@
-import { describe, expect, it } from '@jest/globals';
+import { describe, expect, it, jest } from '@jest/globals';
+import { ModuleRef } from '@nestjs/core';
+import { JobsModule } from '../../../src/modules/jobs/jobs.module.js';
 import { JobsSweeper } from '../../../src/modules/jobs/jobs.sweeper.js';
 import { eventually } from '../../support/gateway.js';
 import { useStage, type Team } from '../../support/stage.js';
@@ -35,8 +37,13 @@ async function left(ids: string[]): Promise<number> {
   return (await stage.sql('select 1 from jobs where id = any($1)', [ids])).length;
 }
 
+/** A process that has just started: it goes through everything at once. */
+function sweeperOf(): Promise<JobsSweeper> {
+  return stage.gateway.app.select(JobsModule).get(ModuleRef, { strict: true }).create(JobsSweeper);
+}
+
 async function sweep(): Promise<void> {
-  const sweeper = stage.gateway.app.get(JobsSweeper, { strict: false });
+  const sweeper = await sweeperOf();
   while (await sweeper.tick());
 }
 
@@ -60,6 +67,27 @@ describe('records of long ago', () => {
     expect([await left(undelivered), await left(old)]).toEqual([255, 0]);
   });
 
+  it('should be gone through by a process once an hour', async () => {
+    const team = await stage.team();
+    const sweeper = await sweeperOf();
+    const sweepAll = async () => {
+      while (await sweeper.tick());
+    };
+    await sweepAll();
+    const old = await jobs(team, 3, 31, 'delivered');
+    const now = performance.now.bind(performance);
+    try {
+      jest.spyOn(performance, 'now').mockImplementation(() => now() + 3_590_000);
+      await sweepAll();
+      expect(await left(old)).toBe(3);
+      jest.spyOn(performance, 'now').mockImplementation(() => now() + 3_600_000);
+      await sweepAll();
+      expect(await left(old)).toBe(0);
+    } finally {
+      jest.restoreAllMocks();
+    }
+  });
+
   it('should be removed in smaller batches where a whole one is too much for a statement', async () => {
     const team = await stage.team();
     const old = await jobs(team, 450, 31, 'delivered');
@@ -71,9 +99,10 @@ describe('records of long ago', () => {
     await stage.sql(`create trigger refuse_many after delete on jobs referencing old table as gone
                      for each statement execute function refuse_many()`);
     let refused = 0;
+    const sweeper = await sweeperOf();
     await eventually(
       async () => {
-        await sweep().catch(() => (refused += 1));
+        await sweeper.tick().catch(() => (refused += 1));
         return left(old);
       },
       (count) => count === 0,
