@@ -9,6 +9,7 @@ export type RefusalReason =
   | 'storage_full'
   | 'token_rejected'
   | 'forbidden'
+  /** in TensorPix's own words: a 404 of whatever stands before it says nothing of a job */
   | 'not_found'
   | 'conflict'
   | 'rate_limited'
@@ -114,7 +115,7 @@ function readRefusal(answer: WireAnswer, json: unknown): Refusal {
   const all = [detail ?? '', ...nonFieldErrors, ...Object.values(errors).flat()].join(' ');
   const aboutAccount = Object.entries(errors).filter(([name]) => ACCOUNT_FIELD.test(name));
   const general = [detail ?? '', ...nonFieldErrors, ...aboutAccount.flatMap(([, texts]) => texts)].join(' ');
-  const reason = answer.status === 400 ? reasonOf400(general) : (REFUSAL_BY_STATUS[answer.status] ?? 'other');
+  const reason = reasonOf(answer.status, general, detail);
   const text = detail ?? nonFieldErrors[0] ?? Object.entries(errors).map(([name, [first]]) => `${name}: ${first}`)[0];
   return {
     reason,
@@ -124,6 +125,13 @@ function readRefusal(answer: WireAnswer, json: unknown): Refusal {
     nonFieldErrors,
     retryAfterMs: answer.status === 429 ? retryAfterMs(answer.retryAfter, all) : null,
   };
+}
+
+/** @param detail the `detail` that every 404 of TensorPix has (its schema `NotFoundError`) */
+function reasonOf(status: number, text: string, detail: string | null): RefusalReason {
+  if (status === 400) return reasonOf400(text);
+  if (status === 404 && detail === null) return 'other';
+  return REFUSAL_BY_STATUS[status] ?? 'other';
 }
 
 function reasonOf400(text: string): RefusalReason {

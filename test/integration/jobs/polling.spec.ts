@@ -170,6 +170,24 @@ describe('a job that TensorPix does not know any more', () => {
     expect((await stage.row(id)).status).toBe('queued');
   });
 
+  it('should not be lost by a 404 that is not TensorPix’s own, however often it comes', async () => {
+    const team = await stage.team();
+    const [id = ''] = await videos(team, 1);
+    stage.simulator.control.changeJob(await upstreamId(id), { behavior: 'vanish' });
+    await look();
+    await stage.sql(`update jobs set missing_since = missing_since - interval '601 seconds' where id = $1`, [id]);
+    stage.fault(
+      team,
+      { kind: 'body', status: 404, body: '<html>404 Not Found</html>' },
+      {
+        match: { method: 'GET', path: '/api/jobs/*/$' },
+      },
+    );
+    for (let looks = 0; looks < 4; looks += 1) await look();
+    expect(await stage.row(id)).toMatchObject({ status: 'queued', missing_looks: 1 });
+    expect((await stage.row(id)).tensorpix_id).not.toBeNull();
+  });
+
   it('should go on when it turns up again', async () => {
     const team = await stage.team();
     const [id = ''] = await videos(team, 1);

@@ -71,8 +71,16 @@ describe('the class of an answer', () => {
     [429, 'rate_limited'],
   ])('should take %i for a refusal: %s', (status, reason) => {
     expect(refusalOf(status, { detail: 'No.' })).toMatchObject({ reason, status, detail: 'No.' });
-    expect(refusalOf(status, '<html>')).toMatchObject({ reason, detail: `TensorPix answered ${status}.` });
+    const others = status === 404 ? 'other' : reason;
+    expect(refusalOf(status, '<html>')).toMatchObject({ reason: others, detail: `TensorPix answered ${status}.` });
   });
+
+  it.each([['<html>404 Not Found</html>'], [''], ['null'], [{ message: 'no Route matched with those values' }]])(
+    'should not take the 404 of a proxy for an answer about a job: %j',
+    (body) => {
+      expect(refusalOf(404, body)).toMatchObject({ reason: 'other' });
+    },
+  );
 
   it('should tell by whether a byte was written what a lost call may have done (invariant 2)', () => {
     expect(classifyFailure(new TransportError('connection', false))).toEqual({
