@@ -1,4 +1,5 @@
 import type { FieldErrors } from '../../common/errors/problem.js';
+import { parseRetryAfter } from '../../common/http/retry-after.js';
 import { redactText } from '../../common/logging/redact.js';
 import type { TransportError } from './pool.adapter.js';
 
@@ -177,14 +178,11 @@ function cleanText(text: string): string {
     .join('');
 }
 
-/** Header in seconds or as a date, then DRF's "Expected available in N seconds."; at most an hour. */
-export function retryAfterMs(header: string | undefined, text: string, nowMs: number = Date.now()): number | null {
-  const seconds =
-    /^\s*(\d{1,9})\s*$/.exec(header ?? '')?.[1] ?? /available in (\d{1,9}(?:\.\d+)?) seconds?/i.exec(text)?.[1];
-  if (seconds !== undefined) return Math.min(MAX_RETRY_AFTER_MS, Math.ceil(Number(seconds) * 1000));
-  // A date has letters; Date.parse would take "-5" and "1.5" for years.
-  const dateMs = header && /[a-z]/i.test(header) ? Date.parse(header) : Number.NaN;
-  return Number.isNaN(dateMs) ? null : Math.min(MAX_RETRY_AFTER_MS, Math.max(0, dateMs - nowMs));
+/** The header, else DRF's "Expected available in N seconds."; at most an hour. */
+export function retryAfterMs(header: string | undefined, text: string, nowMs?: number): number | null {
+  const seconds = /available in (\d{1,9}(?:\.\d+)?) seconds?/i.exec(text)?.[1];
+  const textMs = seconds === undefined ? null : Math.min(MAX_RETRY_AFTER_MS, Math.ceil(Number(seconds) * 1000));
+  return parseRetryAfter(header, MAX_RETRY_AFTER_MS, nowMs) ?? textMs;
 }
 
 function parseJson(text: string): unknown {

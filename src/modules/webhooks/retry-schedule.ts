@@ -1,4 +1,5 @@
 import type { OutboundOutcome } from '../../common/outbound/outbound-client.js';
+import { parseRetryAfter } from '../../common/http/retry-after.js';
 import { withAddedJitterMs } from '../../common/loops/backoff.js';
 import type { DeliveryOutcome } from './delivery-outcomes.store.js';
 
@@ -32,7 +33,7 @@ export function verdictOf(
   const error = describe(outcome);
   const stepMs = scheduleMs[attempts];
   if (isGone(outcome) || stepMs === undefined) return { status: 'exhausted', retryInMs: null, error };
-  const askedMs = outcome.kind === 'response' ? retryAfterMs(outcome.retryAfter) : 0;
+  const askedMs = outcome.kind === 'response' ? (parseRetryAfter(outcome.retryAfter, MAX_RETRY_AFTER_MS) ?? 0) : 0;
   return { status: 'failing', retryInMs: Math.max(withAddedJitterMs(stepMs, JITTER, random), askedMs), error };
 }
 
@@ -40,11 +41,4 @@ function describe(outcome: OutboundOutcome): string {
   return outcome.kind === 'response'
     ? `http: the receiver answered ${outcome.status}`
     : `${outcome.errorClass}: ${outcome.message}`;
-}
-
-/** Seconds or an HTTP date (RFC 9110, section 10.2.3), capped; 0 when there is none. */
-function retryAfterMs(header: string | null): number {
-  if (header === null) return 0;
-  const ms = /^\s*\d+\s*$/.test(header) ? Number(header) * 1000 : Date.parse(header) - Date.now();
-  return Number.isNaN(ms) ? 0 : Math.min(MAX_RETRY_AFTER_MS, Math.max(0, ms));
 }
