@@ -38,7 +38,7 @@ const ODD: [string, Fault][] = [
 ];
 
 describe('an odd answer to a create', () => {
-  it.each(ODD)('should end with one job when TensorPix made it: %s', async (_, fault) => {
+  it.concurrent.each(ODD)('should end with one job when TensorPix made it: %s', async (_, fault) => {
     const team = await stage.team();
     stage.fault(team, { ...fault, commit: true }, { times: 1 });
     const created = await stage.video(team, stage.callback);
@@ -48,7 +48,7 @@ describe('an odd answer to a create', () => {
     expect([made(team), stage.creates(team)]).toEqual([1, 1]);
   });
 
-  it.each(ODD)('should end with one job when TensorPix did not make it: %s', async (_, fault) => {
+  it.concurrent.each(ODD)('should end with one job when TensorPix did not make it: %s', async (_, fault) => {
     const team = await stage.team();
     stage.fault(team, { ...fault, commit: false }, { times: 1 });
     const created = await stage.video(team, stage.callback);
