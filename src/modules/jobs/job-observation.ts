@@ -25,7 +25,7 @@ export function observe(job: JobRecord, seen: UpstreamJob, now: Date): Observed 
   if (isTerminal(job.status)) return { ignored: 'ended' };
   switch (seen.status) {
     case null:
-      return { ignored: 'unknown_status' };
+      return seenAtAll(job, now, 'unknown_status');
     case 'queued':
     case 'processing':
       return observeRunning(job, seen, seen.status, now);
@@ -47,9 +47,9 @@ export function observe(job: JobRecord, seen: UpstreamJob, now: Date): Observed 
 function observeRunning(job: JobRecord, seen: UpstreamJob, status: 'queued' | 'processing', now: Date): Observed {
   // TensorPix has said "finished" before: it does not step back, and the five minutes go on.
   if (job.resultAwaitedSince !== null)
-    return isResultOverdue(job, now) ? finish(job, seen, now) : { ignored: 'backward' };
+    return isResultOverdue(job, now) ? finish(job, seen, now) : seenAtAll(job, now, 'backward');
   const moves = status !== job.status;
-  if (moves && !canMove(job.status, status)) return { ignored: 'backward' };
+  if (moves && !canMove(job.status, status)) return seenAtAll(job, now, 'backward');
   const progress = seen.progress === null ? job.progress : Math.max(seen.progress, job.progress ?? 0);
   const reports = !moves && progress !== null && progress - job.reportedProgress >= PROGRESS_STEP - FLOAT_SLACK;
   const patch = {
@@ -66,10 +66,15 @@ function observeRunning(job: JobRecord, seen: UpstreamJob, status: 'queued' | 'p
   return { change: changeJob(job, patch, now, { steps }) };
 }
 
+/** It says nothing that could be taken over, except that the job is there. */
+function seenAtAll(job: JobRecord, now: Date, ignored: 'unchanged' | 'backward' | 'unknown_status'): Observed {
+  return job.missingSince === null ? { ignored } : { change: changeJob(job, SEEN, now) };
+}
+
 /** Finished once the result's URL is there, or after five minutes without it. */
 function observeFinished(job: JobRecord, seen: UpstreamJob, now: Date): Observed {
   if (seen.output || isResultOverdue(job, now)) return finish(job, seen, now);
-  if (job.resultAwaitedSince) return { ignored: 'unchanged' };
+  if (job.resultAwaitedSince) return seenAtAll(job, now, 'unchanged');
   const patch = { ...SEEN, ...cost(seen), resultAwaitedSince: now };
   return { change: changeJob(job, patch, now, { steps: [{ name: 'result_awaited' }] }) };
 }

@@ -118,6 +118,17 @@ describe('what TensorPix shows of a job', () => {
     expect(await ignored('unknown_status')).toBe(counted + 1);
   });
 
+  it('should end what was noted of its absence, although its status is unknown', async () => {
+    const team = await stage.team();
+    const { id, upstream } = await video(team);
+    stage.simulator.control.changeJob(upstream, { behavior: 'vanish' });
+    await look();
+    expect(await stage.row(id)).toMatchObject({ missing_looks: 1 });
+    stage.simulator.control.changeJob(upstream, { behavior: 'normal', status: 7 });
+    await look();
+    expect(await stage.row(id)).toMatchObject({ status: 'queued', missing_looks: 0, missing_since: null });
+  });
+
   it('should be read again later when it cannot be read now, without harm to its neighbours', async () => {
     const team = await stage.team();
     const jobs = [await video(team), await video(team), await video(team)];

@@ -1,39 +1,17 @@
-import { describe, expect, it, jest } from '@jest/globals';
+import { describe, expect, it } from '@jest/globals';
 import type { Fault } from '../../../simulator/faults.js';
-import { JobsPoller } from '../../../src/modules/jobs/polling/jobs.poller.js';
-import { eventually } from '../../support/gateway.js';
-import { idOf, sourceUrl, useStage, type Team } from '../../support/stage.js';
+import { useStage, type Team } from '../../support/stage.js';
+import { JOBS, look as lookAt, upstreamId as upstreamIdOf, videos as videosOf } from './looks.js';
 
 /** No loop runs: a look happens when a test ticks. */
 const stage = useStage({
   env: { GATEWAY_ROLE: 'api', TENSORPIX_TIMEOUT_MS: '2500' },
   simulator: { queueMs: 3_600_000, durationMs: 3_600_000, pageMax: 100 },
 });
-const JOBS = { method: 'GET', path: '/api/jobs/' } as const;
 
-/** One look at every tenant, as if all were due. */
-async function look(): Promise<void> {
-  await stage.makeLooksDue();
-  const poller = stage.gateway.app.get(JobsPoller, { strict: false });
-  for (let more = true; more;) {
-    more = await poller.tick();
-    await poller.drain();
-  }
-}
-
-async function videos(team: Team, count: number, text = 'in'): Promise<string[]> {
-  const ids: string[] = [];
-  while (ids.length < count) {
-    const size = Math.min(50, count - ids.length);
-    const one = () => stage.video(team, { ...stage.callback, video_url: sourceUrl(text) });
-    ids.push(...(await Promise.all(Array.from({ length: size }, one))).map(idOf));
-  }
-  return ids;
-}
-
-async function upstreamId(id: string): Promise<number> {
-  return Number((await stage.row(id)).tensorpix_id);
-}
+const look = () => lookAt(stage);
+const videos = (team: Team, count: number, text?: string) => videosOf(stage, team, count, text);
+const upstreamId = (id: string) => upstreamIdOf(stage, id);
 
 async function end(id: string, status: 2 | -1 | -2 = 2): Promise<void> {
   stage.simulator.control.changeJob(await upstreamId(id), { status });
@@ -106,41 +84,6 @@ describe('a look at the jobs of a tenant', () => {
     const before = stage.calls(team).length;
     await look();
     expect(stage.calls(team)).toHaveLength(before);
-  });
-});
-
-describe('looks that were claimed together', () => {
-  it('should each prolong its own claim while it goes on', async () => {
-    const teams = [await stage.team(), await stage.team()];
-    for (const team of teams) {
-      await videos(team, 101);
-      stage.fault(team, { kind: 'slow', delay_ms: 1_000 }, { match: JOBS });
-    }
-    const expiries = () =>
-      stage.sql<{ tenant_id: string; at: Date }>(
-        `select tenant_id, poll_lease_expires_at as at from tenant_paces where tenant_id = any($1) order by tenant_id`,
-        [teams.map(({ id }) => id)],
-      );
-    const pagesAsked = (count: number) =>
-      eventually(
-        () => teams.map((team) => stage.calls(team, 'GET').filter(({ path }) => path.startsWith('/api/jobs/?')).length),
-        (asked) => asked.every((pages) => pages >= count),
-      );
-    await stage.makeLooksDue();
-    const poller = stage.gateway.app.get(JobsPoller, { strict: false });
-    await poller.tick();
-    await pagesAsked(1);
-    const claimed = await expiries();
-    const now = performance.now.bind(performance);
-    jest.spyOn(performance, 'now').mockImplementation(() => now() + 15_200);
-    try {
-      await pagesAsked(2);
-      const renewed = await expiries();
-      expect(renewed.map(({ at }, i) => at.getTime() > (claimed[i]?.at.getTime() ?? Infinity))).toEqual([true, true]);
-    } finally {
-      jest.restoreAllMocks();
-    }
-    await poller.drain();
   });
 });
 

@@ -32,6 +32,13 @@ describe('an observation of a running job', () => {
     expect(observe(job, seenJob({ status: null }), at(1))).toEqual({ ignored: 'unknown_status' });
   });
 
+  it.each([null, 'queued'] as const)('should end its absence by whatever shows it: %s', (status) => {
+    const job = jobRecord({ status: 'processing', progress: 0.5, missingSince: at(0), missingLooks: 4 });
+    const observed = observe(job, seenJob({ status }), at(1));
+    expect(afterOf(observed)).toMatchObject({ status: 'processing', missingSince: null, missingLooks: 0 });
+    expect(eventsOf(observed)).toEqual([]);
+  });
+
   it.each(['finished', 'failed', 'canceled'] as const)('should ignore everything about a %s job', (status) => {
     for (const seen of ['queued', 'processing', 'finished', 'failed', 'canceled', null] as const) {
       expect(observe(jobRecord({ status }), seenJob({ status: seen }), at(1))).toEqual({ ignored: 'ended' });

@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
-import { ListSweep, planLook, type LookPlan } from '../../../src/modules/jobs/polling/look-plan.js';
+import { ListSweep, planLook, type ListKnowledge, type LookPlan } from '../../../src/modules/jobs/polling/look-plan.js';
 
 describe('the plan of a look', () => {
   it.each<[string, number, Parameters<typeof planLook>[1], LookPlan['by']]>([
@@ -16,7 +16,7 @@ describe('the plan of a look', () => {
 
 /** A list with jobs of ours at these places, read to the end of the sweep. Returns the pages read, and what was not seen. */
 function read(size: number, ours: number[], from: number, pageSize = 10, maxPages = 100) {
-  const sweep = new ListSweep({ from, maxPages });
+  const sweep = new ListSweep({ from, maxPages, pageSize });
   const unseen = new Set(ours);
   const offsets: number[] = [];
   for (let offset = sweep.next; offset !== null; offset = sweep.next) {
@@ -70,7 +70,7 @@ describe('a sweep', () => {
       3,
       { pageSize: 100, from: 300, pages: 3 },
     ]);
-    const sweep = new ListSweep({ from: 300, maxPages: 100 });
+    const sweep = new ListSweep({ from: 300, maxPages: 100, pageSize: 100 });
     sweep.read({ entries: 100, hasNext: true, found: 0 }, 3);
     sweep.stop();
     expect([sweep.next, sweep.knowledge]).toEqual([null, { pageSize: 100, from: 400, pages: 1 }]);
@@ -83,7 +83,7 @@ describe('a sweep', () => {
   });
 
   it('should be taken as it is when it was over before it was stopped', () => {
-    const sweep = new ListSweep({ from: 0, maxPages: 100 });
+    const sweep = new ListSweep({ from: 0, maxPages: 100, pageSize: 100 });
     sweep.read({ entries: 100, hasNext: true, found: 2 }, 0);
     sweep.stop();
     expect(sweep.knowledge).toEqual({ pageSize: 100, from: 0, pages: 1 });
@@ -101,6 +101,21 @@ describe('a sweep', () => {
       7,
     );
     expect(second.offsets).toEqual([70, 80, 90, 100, 110, 120, 130]);
+  });
+
+  it('should step over a page that cannot be read, and give up a list of which several cannot', () => {
+    const sweep = new ListSweep({ from: 0, maxPages: 100, pageSize: 50 });
+    sweep.skip();
+    expect(sweep.next).toBe(50);
+    sweep.read({ entries: 20, hasNext: true, found: 1 }, 5);
+    expect(sweep.next).toBe(70);
+    sweep.skip();
+    expect(sweep.next).toBe(90);
+    sweep.skip();
+    expect([sweep.next, sweep.knowledge]).toEqual([null, { pageSize: 20, from: 110, pages: 4 }]);
+    const nothing = new ListSweep({ from: 70, maxPages: 100, pageSize: 50 });
+    for (let i = 0; i < 3; i += 1) nothing.skip();
+    expect([nothing.next, nothing.knowledge]).toEqual([null, null]);
   });
 
   it('should be bounded', () => {
@@ -123,5 +138,50 @@ describe('a sweep', () => {
 
   it('should learn how many entries a page really has', () => {
     expect(read(100, [1, 12, 23, 34], 0, 5).knowledge).toEqual({ pageSize: 5, from: 0, pages: 5 });
+  });
+});
+
+/**
+ * Looks one after another, each with what the one before has learned and cut off after so many pages, until each job was seen.
+ * Returns how many that took; more than a hundred is never.
+ */
+function looksUntilAllSeen(size: number, ours: number[], cutAfter = Infinity, pageSize = 100): number {
+  const left = new Set(ours);
+  let known: ListKnowledge | null = null;
+  for (let looks = 1; looks <= 100; looks += 1) {
+    const plan = planLook(ours.length, known);
+    if (plan.by === 'id') throw new Error('these are for the list');
+    const sweep = new ListSweep(plan);
+    const unseen = new Set(ours);
+    for (let offset = sweep.next, pages = 1; offset !== null; offset = sweep.next, pages += 1) {
+      const entries = Math.max(0, Math.min(pageSize, size - offset));
+      const [first, beyond] = [offset, offset + entries];
+      const found = [...unseen].filter((place) => place >= first && place < beyond);
+      for (const place of found) for (const jobs of [unseen, left]) jobs.delete(place);
+      sweep.read({ entries, hasNext: beyond < size, found: found.length }, unseen.size);
+      if (pages >= cutAfter) sweep.stop();
+    }
+    if (left.size === 0) return looks;
+    known = sweep.knowledge ?? known;
+  }
+  return Infinity;
+}
+
+describe('sweeps one after another', () => {
+  const range = (from: number, count: number) => Array.from({ length: count }, (_, i) => from + i);
+
+  it.each<[string, number, number[], number]>([
+    ['behind 20,000 that have ended, oldest first', 20_080, range(20_000, 80), 8],
+    ['ten thousand behind 50,000', 60_000, range(50_000, 10_000), 4],
+    ['behind one that hangs near the beginning', 31_000, [1_000, ...range(30_000, 100)], 12],
+    ['new ones at the beginning', 50_000, range(0, 300), 1],
+  ])('should come to every job: %s', (_, size, ours, most) => {
+    expect(looksUntilAllSeen(size, ours)).toBeLessThanOrEqual(most);
+  });
+
+  it('should come to every job although TensorPix throttles each of them', () => {
+    // Pages of ten, and twenty calls a look.
+    expect(looksUntilAllSeen(5_000, range(0, 300), 20, 10)).toBeLessThanOrEqual(3);
+    expect(looksUntilAllSeen(5_000, range(1_000, 300), 20, 10)).toBeLessThanOrEqual(10);
   });
 });

@@ -9,7 +9,14 @@ export interface ListKnowledge {
 }
 
 /** How to look: by id, one call a job, or by the list, from an entry on and at most so many pages. */
-export type LookPlan = { by: 'id' } | { by: 'list'; from: number; maxPages: number };
+export type LookPlan = { by: 'id' } | ({ by: 'list' } & SweepPlan);
+
+export interface SweepPlan {
+  from: number;
+  maxPages: number;
+  /** entries that a page is taken to have until one has been read */
+  pageSize: number;
+}
 
 /** Entries asked for; TensorPix may give fewer. */
 export const PAGE_SIZE = 100;
@@ -20,10 +27,11 @@ const SPARE_PAGES = 60;
 
 /** The cheaper of the two, in calls. */
 export function planLook(active: number, known: ListKnowledge | null): LookPlan {
-  const filled = Math.ceil(active / (known?.pageSize ?? PAGE_SIZE));
+  const pageSize = known?.pageSize ?? PAGE_SIZE;
+  const filled = Math.ceil(active / pageSize);
   const listCalls = Math.max(known?.pages ?? 1, filled);
   if (active <= Math.min(listCalls, SINGLES_A_LOOK)) return { by: 'id' };
-  return { by: 'list', from: known?.from ?? 0, maxPages: 2 * filled + SPARE_PAGES };
+  return { by: 'list', from: known?.from ?? 0, maxPages: 2 * filled + SPARE_PAGES, pageSize };
 }
 
 export interface ReadPage {
@@ -34,8 +42,10 @@ export interface ReadPage {
   found: number;
 }
 
-/** Pages in a row that were read for nothing, after which new jobs are looked for at the list's beginning. */
+/** Pages in a row that were read for nothing after the jobs that stand together: new ones are at the list's beginning then. */
 const EMPTY_UNTIL_BEGINNING = 2;
+/** Pages of one sweep that could not be read. One is stepped over; more say that it is the list that fails. */
+const MOST_SKIPPED = 3;
 
 /**
  * The way through a list: from where our jobs stood last time on; when nothing more is found there, from the beginning to
@@ -54,10 +64,13 @@ export class ListSweep {
   private pageSize = 0;
   private firstFoundAt: number | null = null;
   private usefulPages = 0;
+  private skipped = 0;
+  /** something stood where ours had stood last time, or beyond */
+  private foundOn = false;
   private done = false;
   private stopped = false;
 
-  constructor(private readonly plan: { from: number; maxPages: number }) {
+  constructor(private readonly plan: SweepPlan) {
     this.offset = plan.from;
     this.part = plan.from === 0 ? 'rest' : 'on';
   }
@@ -82,14 +95,25 @@ export class ListSweep {
     const ends = !hasNext || entries === 0;
     if (unseen === 0) this.done = true;
     else if (this.pages >= this.plan.maxPages) this.stop();
-    else if (this.part === 'on') this.goOn(ends);
+    else if (this.part === 'on') this.goOn(ends, unseen);
     else if (unseen <= this.emptyInARow) this.done = true;
     else if (this.part === 'beginning') this.goThroughBeginning(ends);
     else this.done = ends;
   }
 
-  private goOn(ends: boolean): void {
-    if (!ends && this.emptyInARow < EMPTY_UNTIL_BEGINNING) return;
+  /** TensorPix could not give this page: what stands on it is left to calls by id. */
+  skip(): void {
+    this.pages += 1;
+    this.skipped += 1;
+    this.offset += this.pageSize || this.plan.pageSize;
+    if (this.skipped >= MOST_SKIPPED || this.pages >= this.plan.maxPages) this.stop();
+  }
+
+  /** While nothing is found the way goes on for as long as that is not dearer than asking by id. */
+  private goOn(ends: boolean, unseen: number): void {
+    const patience = Math.max(EMPTY_UNTIL_BEGINNING, Math.min(unseen, Math.floor(this.plan.maxPages / 2)));
+    this.foundOn = this.firstFoundAt !== null;
+    if (!ends && this.emptyInARow < (this.foundOn ? EMPTY_UNTIL_BEGINNING : patience)) return;
     this.restAt = ends ? null : this.offset;
     this.part = 'beginning';
     this.offset = 0;
@@ -113,9 +137,11 @@ export class ListSweep {
   /** One that found nothing, or was stopped, has not seen all of the list: the next one goes on where it ended. */
   get knowledge(): ListKnowledge | null {
     if (this.entries === 0) return null;
-    const pageSize = this.pageSize || PAGE_SIZE;
-    if (this.stopped) return { pageSize, from: this.offset, pages: this.pages };
-    if (this.firstFoundAt === null) return { pageSize, from: this.restAt ?? this.offset, pages: this.pages };
+    const pageSize = this.pageSize || this.plan.pageSize;
+    const searches = this.part === 'beginning' && this.restAt !== null && !this.foundOn;
+    if (this.stopped && !searches) return { pageSize, from: this.offset, pages: this.pages };
+    if (this.stopped || this.firstFoundAt === null)
+      return { pageSize, from: this.restAt ?? this.offset, pages: this.pages };
     return { pageSize, from: this.firstFoundAt, pages: this.usefulPages };
   }
 }

@@ -2,7 +2,7 @@ import { Injectable } from '@nestjs/common';
 import { Logger } from '../../../common/logging/logger.js';
 import { Metrics } from '../../../common/metrics.js';
 import { isDatabaseAway } from '../../../common/prisma/database-errors.js';
-import type { ShownJob, UpstreamJob } from '../../tensorpix/answers.js';
+import type { ShownJob, UpstreamJob, UpstreamPage } from '../../tensorpix/answers.js';
 import type { CallOutcome } from '../../tensorpix/call-outcome.js';
 import { TensorpixClient } from '../../tensorpix/tensorpix.client.js';
 import { JobChangesStore } from '../job-changes.store.js';
@@ -23,8 +23,17 @@ export interface LookResult {
 }
 
 const SINGLE_FAILURES_A_LOOK = 3;
-/** The next one goes on: whoever is slow, or slowed down, has a place for so long. */
-const LONGEST_MS = 60_000;
+/**
+ * Until when a look begins calls of a kind, counted from its beginning: whoever is slow, or slowed down, has a place for so
+ * long, and none of the three keeps the others from their turn. The next look goes on.
+ */
+const CANCELS_UNTIL_MS = 15_000;
+const LIST_UNTIL_MS = 45_000;
+const SINGLES_UNTIL_MS = 60_000;
+/** Nothing to count, or counted already. */
+const QUIET: readonly string[] = ['unchanged', 'unknown_status'];
+/** Made in any case. */
+const LEAST_SINGLES = 3;
 
 /** A look under way. */
 interface Looking {
@@ -34,7 +43,11 @@ interface Looking {
   /** of these, those that were not seen yet */
   unseen: Set<number>;
   outlook: Outlook;
-  endsAtMs: number;
+  startedAtMs: number;
+  /** null when the list has taught nothing */
+  learned: ListKnowledge | null;
+  /** a page could not be read: TensorPix may be down */
+  listFails: boolean;
 }
 
 /**
@@ -55,48 +68,70 @@ export class TenantLook {
 
   async look(context: LookContext, bounds: PaceBounds, known: ListKnowledge | null): Promise<LookResult> {
     const { ids, cancels, youngestQueuedMs } = await this.observations.findActive(context.tenantId);
-    const outlook = new Outlook(bounds, youngestQueuedMs);
-    const endsAtMs = performance.now() + LONGEST_MS;
-    const looking = { context, ours: new Set(ids), unseen: new Set(ids), outlook, endsAtMs };
-    const { unseen } = looking;
-    let learned: ListKnowledge | null = null;
+    const looking: Looking = {
+      context,
+      ours: new Set(ids),
+      unseen: new Set(ids),
+      outlook: new Outlook(bounds, youngestQueuedMs),
+      startedAtMs: performance.now(),
+      learned: null,
+      listFails: false,
+    };
+    const { unseen, outlook } = looking;
     try {
-      await this.cancelWanted(context, cancels);
+      await this.cancelWanted(looking, cancels);
       const plan = planLook(unseen.size, known);
-      if (plan.by === 'list') learned = await this.readList(looking, plan);
+      if (plan.by === 'list') await this.readList(looking, plan);
       await this.readSingles(looking, sample([...unseen], SINGLES_A_LOOK));
-      return { trouble: null, nextLookInMs: outlook.nextLookInMs(unseen.size > 0), learned };
+      return { trouble: null, nextLookInMs: outlook.nextLookInMs(unseen.size > 0), learned: looking.learned };
     } catch (error) {
       if (!(error instanceof LookInterrupted)) throw error;
-      return { trouble: error.trouble, nextLookInMs: outlook.nextLookInMs(true), learned };
+      return { trouble: error.trouble, nextLookInMs: outlook.nextLookInMs(true), learned: looking.learned };
     }
   }
 
   /** Cancels that could not be confirmed when they were asked for. TensorPix's answer shows in the look that follows. */
-  private async cancelWanted(context: LookContext, wanted: number[]): Promise<void> {
+  private async cancelWanted(looking: Looking, wanted: number[]): Promise<void> {
+    const { context } = looking;
     let unanswered = 0;
     for (const tensorpixId of sample(wanted, SINGLES_A_LOOK)) {
+      if (isPast(looking, CANCELS_UNTIL_MS)) return;
       const outcome = await this.calls.ask(context, () => this.tensorpix.cancelJob(context.token, tensorpixId));
       if (outcome.kind !== 'ok' && outcome.kind !== 'refused') unanswered += 1;
       if (unanswered >= SINGLE_FAILURES_A_LOOK) return;
     }
   }
 
-  private async readList(looking: Looking, plan: LookPlan & { by: 'list' }): Promise<ListKnowledge | null> {
-    const { context, unseen } = looking;
+  /** What it has learned is kept however it ends: the next look goes on from there. */
+  private async readList(looking: Looking, plan: LookPlan & { by: 'list' }): Promise<void> {
+    const { context } = looking;
     const sweep = new ListSweep(plan);
-    for (let offset = sweep.next; offset !== null; offset = sweep.next) {
-      const from = offset;
-      const page = await this.calls.ask(context, () => this.tensorpix.listJobs(context.token, PAGE_SIZE, from));
-      if (page.kind !== 'ok') throw new LookInterrupted({ kind: 'unavailable' });
-      const { items, entries, hasNext } = page.value;
-      const found = items.filter(({ id }) => unseen.has(id));
-      await this.note(looking, found);
-      await this.noteOthers(looking, items);
-      sweep.read({ entries, hasNext, found: found.length }, unseen.size);
-      if (isOver(looking)) sweep.stop();
+    try {
+      for (let offset = sweep.next; offset !== null; offset = sweep.next) {
+        const from = offset;
+        const page = await this.calls.ask(context, () => this.tensorpix.listJobs(context.token, PAGE_SIZE, from));
+        if (page.kind === 'not_sent') throw new LookInterrupted({ kind: 'unavailable' });
+        if (page.kind === 'ok') await this.readPage(looking, sweep, page.value);
+        else {
+          looking.listFails = true;
+          sweep.skip();
+        }
+        if (isPast(looking, LIST_UNTIL_MS)) sweep.stop();
+      }
+    } catch (error) {
+      sweep.stop();
+      throw error;
+    } finally {
+      looking.learned = sweep.knowledge;
     }
-    return sweep.knowledge;
+  }
+
+  private async readPage(looking: Looking, sweep: ListSweep, page: UpstreamPage<ShownJob>): Promise<void> {
+    const { items, entries, hasNext } = page;
+    const found = items.filter(({ id }) => looking.unseen.has(id));
+    await this.note(looking, found);
+    await this.noteOthers(looking, items);
+    sweep.read({ entries, hasNext, found: found.length }, looking.unseen.size);
   }
 
   private async noteOthers({ context, ours }: Looking, items: ShownJob[]): Promise<void> {
@@ -106,9 +141,10 @@ export class TenantLook {
 
   private async readSingles(looking: Looking, ids: number[]): Promise<void> {
     const { context } = looking;
+    const mostFailures = looking.listFails ? 1 : SINGLE_FAILURES_A_LOOK;
     let failures = 0;
-    for (const id of ids) {
-      if (isOver(looking)) break;
+    for (const [made, id] of ids.entries()) {
+      if (made >= LEAST_SINGLES && isPast(looking, SINGLES_UNTIL_MS)) break;
       const outcome = await this.calls.ask(context, () => this.tensorpix.getJob(context.token, id));
       const known = isNotFound(outcome)
         ? await this.calls.ask(context, () => this.tensorpix.getHistoryJob(context.token, id))
@@ -118,7 +154,7 @@ export class TenantLook {
       else {
         // One job that TensorPix cannot show must not hide the others; TensorPix being down must not be asked on.
         failures += 1;
-        if (failures >= SINGLE_FAILURES_A_LOOK) throw new LookInterrupted({ kind: 'unavailable' });
+        if (failures >= mostFailures) throw new LookInterrupted({ kind: 'unavailable' });
       }
     }
     if (failures > 0 && failures === ids.length) throw new LookInterrupted({ kind: 'unavailable' });
@@ -127,10 +163,9 @@ export class TenantLook {
   private async note({ context, unseen, outlook }: Looking, seen: UpstreamJob[]): Promise<void> {
     if (seen.length === 0) return;
     const { tenantId, lease } = context;
-    const known = seen.filter(({ status }) => status !== null);
-    if (known.length < seen.length)
-      this.metrics.ignoredObservations.inc({ reason: 'unknown_status' }, seen.length - known.length);
-    const byId = new Map(known.map((job) => [job.id, job]));
+    const unknown = seen.filter(({ status }) => status === null).length;
+    if (unknown > 0) this.metrics.ignoredObservations.inc({ reason: 'unknown_status' }, unknown);
+    const byId = new Map(seen.map((job) => [job.id, job]));
     const rows = await this.observations.findChanged(tenantId, lease.token, [...byId.values()]);
     await Promise.all(
       rows.map(async ({ job, time }) => {
@@ -163,7 +198,7 @@ export class TenantLook {
 
   private async write({ lease }: LookContext, observed: Observed): Promise<void> {
     if ('ignored' in observed) {
-      if (observed.ignored !== 'unchanged') this.metrics.ignoredObservations.inc({ reason: observed.ignored });
+      if (!QUIET.includes(observed.ignored)) this.metrics.ignoredObservations.inc({ reason: observed.ignored });
       return;
     }
     const written = await this.changes.apply(observed.change, { pollLease: lease.token });
@@ -172,8 +207,8 @@ export class TenantLook {
   }
 }
 
-function isOver({ endsAtMs }: Looking): boolean {
-  return performance.now() >= endsAtMs;
+function isPast({ startedAtMs }: Looking, ms: number): boolean {
+  return performance.now() - startedAtMs >= ms;
 }
 
 function isNotFound(outcome: CallOutcome<unknown>): boolean {
