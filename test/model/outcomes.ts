@@ -11,6 +11,7 @@ export const REFUSED: Outcome = {
     reason: 'rate_limited',
     status: 429,
     detail: 'Request was throttled.',
+    worded: true,
     errors: {},
     nonFieldErrors: [],
     retryAfterMs: 1_000,

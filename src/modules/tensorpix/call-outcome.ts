@@ -21,6 +21,8 @@ export interface Refusal {
   status: number;
   /** TensorPix's own words, without secrets, at most 500 characters. */
   detail: string;
+  /** those are in its own form (`{"detail": …}`); else whatever stands before TensorPix may have answered */
+  worded: boolean;
   errors: FieldErrors;
   nonFieldErrors: string[];
   /** How long TensorPix asked to wait; null when it did not say. */
@@ -122,6 +124,7 @@ function readRefusal(answer: WireAnswer, json: unknown): Refusal {
     reason,
     status: answer.status,
     detail: text ?? `TensorPix answered ${answer.status}.`,
+    worded: detail !== null,
     errors,
     nonFieldErrors,
     retryAfterMs: answer.status === 429 ? retryAfterMs(answer.retryAfter, all) : null,

@@ -124,3 +124,62 @@ describe('a listed job that does not show its models', () => {
     expect(stage.creates(team)).toBe(1);
   });
 });
+
+describe('a job that only its result tells of', () => {
+  /** It was made, and has ended and left the list before anybody looked. */
+  async function ended(team: Team): Promise<{ id: string; upstream: number }> {
+    const video_url = sourceUrl('sim-unlisted-when-ended');
+    const id = await unconfirmed(team, 'no_answer_after_commit', { video_url });
+    const made = [...stage.simulator.state.jobs.values()].find(({ input }) => input.externalUrl === video_url);
+    const upstream = made?.id ?? 0;
+    stage.simulator.control.changeJob(upstream, { status: 2 });
+    await stage.sql(`update jobs set unknown_since = now() - interval '1 minute' where id = $1`, [id]);
+    return { id, upstream };
+  }
+
+  it('should be adopted although TensorPix did not know it at first', async () => {
+    const team = await stage.team();
+    const { id, upstream } = await ended(team);
+    const fault = { kind: 'body', status: 404, body: { detail: 'Not found.' } } as const;
+    stage.fault(team, fault, { times: 1, match: { method: 'GET', path: `/api/jobs/${upstream}/$` } });
+    stage.fault(team, fault, { times: 1, match: { method: 'GET', path: `/api/jobs/history/${upstream}/$` } });
+    const row = await lookUntil(id, ({ status }) => status !== 'unconfirmed');
+    expect(row).toMatchObject({ tensorpix_id: String(upstream), attempt: 1 });
+    expect(stage.creates(team)).toBe(1);
+  });
+
+  it('should be adopted although TensorPix cannot show another one', async () => {
+    const team = await stage.team();
+    const { first_id: foreign } = stage.simulator.control.seed({
+      token: team.token,
+      jobs: 1,
+      status: 2,
+      video_url: 'https://media.example.com/foreign-{n}-sim-unlisted-when-ended.mp4',
+    });
+    const { id, upstream } = await ended(team);
+    stage.fault(team, 'server_error', { match: { method: 'GET', path: `/api/jobs/${foreign}/$` } });
+    const row = await lookUntil(id, ({ status }) => status !== 'unconfirmed');
+    expect(row).toMatchObject({ tensorpix_id: String(upstream), attempt: 1 });
+  });
+});
+
+describe('a search list that a proxy refuses', () => {
+  it.each([403, 404])('should prove nothing: %i', async (status) => {
+    const team = await stage.team();
+    const id = await unconfirmed(team, 'server_error');
+    const body = '<html>maintenance</html>';
+    stage.fault(team, { kind: 'body', status, body }, { match: { method: 'GET', path: '/api/videos/$' } });
+    const searches = () => stage.calls(team, 'GET').filter(({ path }) => path.startsWith('/api/videos/')).length;
+    await eventually(
+      async () => {
+        await tick(stage, JobsReconciler);
+        return searches();
+      },
+      (count) => count >= 4,
+    );
+    expect((await stage.row(id)).status).toBe('unconfirmed');
+    expect(await stage.eventTypes(id)).not.toContain('job.not_found');
+    stage.simulator.control.clearFaults();
+    await lookUntil(id, ({ status: now }) => now === 'submitting');
+  });
+});

@@ -148,8 +148,8 @@ describe('a list that is not whole', () => {
 });
 
 describe('a list that does not come', () => {
-  function refused(reason: RefusalReason, retryAfterMs: number | null = null): CallOutcome<Page> {
-    const refusal: Refusal = { reason, status: 400, detail: '', errors: {}, nonFieldErrors: [], retryAfterMs };
+  function refused(reason: RefusalReason, retryAfterMs: number | null = null, worded = true): CallOutcome<Page> {
+    const refusal: Refusal = { reason, status: 400, detail: '', worded, errors: {}, nonFieldErrors: [], retryAfterMs };
     return { kind: 'refused', refusal };
   }
 
@@ -165,6 +165,9 @@ describe('a list that does not come', () => {
     ['401', refused('token_rejected'), { kind: 'token_rejected' }],
     ['403', refused('forbidden'), { kind: 'not_served' }],
     ['404', refused('not_found'), { kind: 'not_served' }],
+    ['the 403 of a proxy', refused('forbidden', null, false), { kind: 'unavailable' }],
+    ['the 404 of a proxy', refused('other', null, false), { kind: 'unavailable' }],
+    ['another refusal', refused('conflict'), { kind: 'unavailable' }],
     ['500', unknown('server_error'), { kind: 'unavailable' }],
     ['a timeout', unknown('timeout'), { kind: 'unavailable' }],
     ['a reset', unknown('connection_lost'), { kind: 'unavailable' }],

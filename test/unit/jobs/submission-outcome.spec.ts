@@ -32,6 +32,7 @@ function refused(
     reason,
     status,
     detail: 'no',
+    worded: true,
     errors: { crf: ['bad'] },
     nonFieldErrors: ['x'],
     retryAfterMs,

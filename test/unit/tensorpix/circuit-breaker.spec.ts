@@ -237,7 +237,7 @@ describe('what other replicas say', () => {
 });
 
 function refused(reason: RefusalReason, status: number): CallOutcome<never> {
-  const refusal = { reason, status, detail: '', errors: {}, nonFieldErrors: [], retryAfterMs: null };
+  const refusal = { reason, status, detail: '', worded: true, errors: {}, nonFieldErrors: [], retryAfterMs: null };
   return { kind: 'refused', refusal };
 }
 

@@ -29,8 +29,19 @@ export interface ObservationContext {
 
 /** Jobs that only a result tells of, asked for by id in one look; the next look goes on with the others. */
 const SINGLE_CALLS_A_LOOK = 20;
+/** So many that TensorPix cannot show end the calls of a look. */
+const SINGLE_FAILURES_A_LOOK = 3;
 /** An ended job does not change any more: it is asked for once. */
 const MAX_REMEMBERED = 10_000;
+
+/** What TensorPix said of an ended job. */
+interface Remembered {
+  /** null: it does not know it */
+  job: Listed<ShownJob> | null;
+  firstAskedAtMs: number;
+  /** shown, or unknown twice: a history may lag behind the results */
+  final: boolean;
+}
 
 interface Searched {
   complete: boolean;
@@ -42,8 +53,8 @@ interface Searched {
 /** Looks at everything that TensorPix shows of an account, so that it can be judged whose a job is, or that it is not there. */
 @Injectable()
 export class AccountObserver {
-  /** by account and id; null: TensorPix does not know it */
-  private readonly remembered = new Map<string, Listed<ShownJob> | null>();
+  /** by account and id */
+  private readonly remembered = new Map<string, Remembered>();
 
   constructor(
     private readonly tensorpix: TensorpixClient,
@@ -154,15 +165,35 @@ export class AccountObserver {
     }
   }
 
-  /** Jobs by their ids, those that are remembered and some more. */
+  /** Jobs by their ids, those that are remembered and some more. One that TensorPix cannot show hides no other. */
   private async findSingles(context: ObservationContext, ids: number[]) {
     const keyOf = (id: number) => `${context.accountId} ${id}`;
-    const asked = ids.filter((id) => !this.remembered.has(keyOf(id))).slice(0, SINGLE_CALLS_A_LOOK);
+    const asked = ids.filter((id) => this.isToBeAsked(keyOf(id), context.timing)).slice(0, SINGLE_CALLS_A_LOOK);
     if (this.remembered.size + asked.length > MAX_REMEMBERED) this.remembered.clear();
-    for (const id of asked) this.remembered.set(keyOf(id), await this.findOne(context, id));
-    const known = ids.filter((id) => this.remembered.has(keyOf(id)));
-    const found = known.map((id) => this.remembered.get(keyOf(id)) ?? null).filter((job) => job !== null);
+    let failures = 0;
+    for (const id of asked) {
+      if (failures >= SINGLE_FAILURES_A_LOOK) break;
+      try {
+        this.remember(keyOf(id), await this.findOne(context, id));
+      } catch (error) {
+        if (!(error instanceof ListInterrupted && BAD_SINGLE.has(error.trouble.kind))) throw error;
+        failures += 1;
+      }
+    }
+    const known = ids.map((id) => this.remembered.get(keyOf(id))).filter((one) => one?.final === true);
+    const found = known.map((one) => one?.job ?? null).filter((job) => job !== null);
     return { found, complete: known.length === ids.length };
+  }
+
+  private isToBeAsked(key: string, { graceMs }: Timing): boolean {
+    const before = this.remembered.get(key);
+    return !before || (!before.final && performance.now() - before.firstAskedAtMs >= graceMs / 4);
+  }
+
+  private remember(key: string, job: Listed<ShownJob> | null): void {
+    const before = this.remembered.get(key);
+    const firstAskedAtMs = before?.firstAskedAtMs ?? performance.now();
+    this.remembered.set(key, { job, firstAskedAtMs, final: job !== null || before !== undefined });
   }
 
   private async findOne({ token, time, mayCall }: ObservationContext, id: number): Promise<Listed<ShownJob> | null> {
@@ -187,6 +218,8 @@ function unexplained(videos: Listed<InputVideo>[], jobs: Listed<ShownJob>[]): Tr
     }));
 }
 
+/** Troubles that may be those of one job only. */
+const BAD_SINGLE: ReadonlySet<string> = new Set(['unavailable', 'not_served']);
 const NOT_SEARCHED: Searched = { complete: false, found: [], traces: [] };
 
 function unownedJob({ item, clockOffsetMs }: Listed<ShownJob>, firstSeenAt: Date | null): UnownedJob {

@@ -1,6 +1,6 @@
 import type { DatabaseTime } from '../../../common/time/database-time.js';
 import type { UpstreamPage } from '../../tensorpix/answers.js';
-import type { CallOutcome, Refusal } from '../../tensorpix/call-outcome.js';
+import type { CallOutcome, Refusal, RefusalReason } from '../../tensorpix/call-outcome.js';
 
 /**
  * An entry of a list with how far TensorPix's clock was off in the answer that showed it: database minus TensorPix. Null when the
@@ -42,6 +42,7 @@ export class ListInterrupted extends Error {
   }
 }
 
+const NOT_SERVED: readonly RefusalReason[] = ['not_found', 'forbidden'];
 const PAGE_SIZE = 100;
 const MAX_PAGES = 200;
 
@@ -82,8 +83,9 @@ export function valueOf<T>(outcome: CallOutcome<T>): { value: T; date?: Date } {
   throw new ListInterrupted({ kind: 'unavailable' });
 }
 
-function troubleOf({ reason, retryAfterMs }: Refusal): ListTrouble {
+/** Only TensorPix itself can say that it serves no such list: the refusal of a proxy proves nothing. */
+function troubleOf({ reason, retryAfterMs, worded }: Refusal): ListTrouble {
   if (reason === 'rate_limited') return { kind: 'rate_limited', retryAfterMs };
   if (reason === 'token_rejected') return { kind: 'token_rejected' };
-  return { kind: 'not_served' };
+  return worded && NOT_SERVED.includes(reason) ? { kind: 'not_served' } : { kind: 'unavailable' };
 }
