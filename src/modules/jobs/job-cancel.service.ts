@@ -11,6 +11,7 @@ import { jobPath, jobView, type JobView } from './job-resource.js';
 import { isAtTensorpix, isTerminal } from './job-state.js';
 import type { JobWithTime } from './job-rows.js';
 import { JobsStore } from './jobs.store.js';
+import { LEAST_REST_MS, TenantPaceStore } from './polling/tenant-pace.store.js';
 import { isUnknown } from './reconciliation/wake-up.sql.js';
 
 /** 200: canceled. 202: wanted, and not confirmed by TensorPix yet. */
@@ -32,6 +33,7 @@ export class JobCancelService {
     private readonly changes: JobChangesStore,
     private readonly tensorpix: TensorpixClient,
     private readonly tokens: TenantTokens,
+    private readonly pace: TenantPaceStore,
   ) {}
 
   /** @throws Problem 404, 409 `invalid_state` when the job has ended otherwise */
@@ -58,6 +60,8 @@ export class JobCancelService {
     const outcome = await this.tensorpix.cancelJob(token.token, tensorpixId);
     if (outcome.kind === 'ok')
       return this.applyWhile(tenant, id, ({ job, time }) => changeJob(job, { status: 'canceled' }, time.now()));
+    if (outcome.kind === 'refused' && outcome.refusal.reason === 'rate_limited')
+      return this.pace.rest(tenant.id, Math.max(LEAST_REST_MS, outcome.refusal.retryAfterMs ?? 0));
     // Refused or unanswered: the job may be canceled, finished, or going on. TensorPix's own record tells.
     const look = await this.tensorpix.getJob(token.token, tensorpixId);
     if (look.kind !== 'ok' || look.value.id !== tensorpixId) return;

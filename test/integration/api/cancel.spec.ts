@@ -112,7 +112,6 @@ describe('a cancel', () => {
     ['a 404', { kind: 'body', status: 404, body: { detail: 'Not found.' } }],
     ['a 409', { kind: 'body', status: 409, body: { detail: 'Conflict.' } }],
     ['a 400', { kind: 'body', status: 400, body: { errors: {}, non_field_errors: ['no'] } }],
-    ['a 429', 'rate_limited'],
     ['a 403', 'forbidden'],
     ['a redirect', { kind: 'body', status: 302, headers: { location: '/' }, body: '' }],
   ])('should come true in the end when TensorPix first answers with %s', async (_, fault) => {
@@ -125,6 +124,18 @@ describe('a cancel', () => {
     const answer = await cancel(id);
     expect([200, 202]).toContain(answer.status);
     expect(answer.body.status === 'canceled').toBe(answer.status === 200);
+    await becomes(id, 'canceled');
+    expect(upstream(tensorpix_id)).toBe(-2);
+  });
+
+  it('should let the token rest when TensorPix throttles it, and come true afterwards', async () => {
+    const { id, tensorpix_id } = await create();
+    const match = { method: 'DELETE', path: `/api/jobs/${tensorpix_id}/` };
+    world.simulator.control.addFault({ match, times: 1, fault: { kind: 'rate_limited', retry_after_s: 60 } });
+    await cancel(id).expect(202);
+    const resting = await world.sql('select 1 from tenant_paces where rest_until > now()');
+    expect(resting).toHaveLength(1);
+    await world.sql('update tenant_paces set rest_until = null');
     await becomes(id, 'canceled');
     expect(upstream(tensorpix_id)).toBe(-2);
   });

@@ -1,4 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
+import { Lease } from '../../../src/common/loops/lease.js';
 import { JobsPoller } from '../../../src/modules/jobs/polling/jobs.poller.js';
 import { TenantPaceStore } from '../../../src/modules/jobs/polling/tenant-pace.store.js';
 import { ADMIN_KEY, eventually } from '../../support/gateway.js';
@@ -56,6 +57,50 @@ describe('the rate of calls with a token', () => {
     // What is throttled along is the same message.
     await stage.gateway.app.get(TenantPaceStore, { strict: false }).rest(team.id, 1_000);
     expect((await paceOf(team))?.calls_per_second).toBeCloseTo(5.05, 5);
+  });
+
+  it('should be known to all although the create that was throttled does not park', async () => {
+    const team = await stage.team();
+    stage.fault(team, { kind: 'rate_limited', retry_after_s: 60 }, { times: 1 });
+    const refused = await stage.video(team, {}, { prefer: 'handling=strict' });
+    expect(refused.status).toBe(429);
+    expect(await paceOf(team)).toMatchObject({ resting: true, calls_per_second: 5 });
+  });
+
+  it('should end a look that goes on while the token is put to rest, and keep what the rest says', async () => {
+    const team = await stage.team();
+    for (let i = 0; i < 3; i += 1) await stage.video(team);
+    const pace = stage.gateway.app.get(TenantPaceStore, { strict: false });
+    const lease = new Lease(60_000);
+    await stage.makeLooksDue();
+    await pace.claimDueAnyTenant(lease, 100);
+    expect(await pace.renew(team.id, lease)).toBe(true);
+    await pace.rest(team.id, 60_000);
+    expect(await pace.renew(team.id, lease)).toBe(false);
+    const end = { nextLookInMs: 1_000, failures: 0, gained: 20, learned: null, hurriedInMs: null };
+    expect(await pace.release(team.id, lease, end)).toBe(true);
+    expect(await paceOf(team)).toMatchObject({ resting: true, calls_per_second: 5 });
+  });
+
+  it('should not be changed by a process whose claim is gone', async () => {
+    const team = await stage.team();
+    await stage.video(team);
+    const pace = stage.gateway.app.get(TenantPaceStore, { strict: false });
+    const lease = new Lease(60_000);
+    await stage.makeLooksDue();
+    await pace.claimDueAnyTenant(lease, 100);
+    await stage.sql(
+      `update tenant_paces set poll_lease_expires_at = now() - interval '1 second' where tenant_id = $1`,
+      [team.id],
+    );
+    await pace.rest(team.id, 60_000, lease);
+    expect(await paceOf(team)).toMatchObject({ resting: false, calls_per_second: 10 });
+    await stage.sql(
+      `update tenant_paces set poll_lease_expires_at = now() + interval '1 minute' where tenant_id = $1`,
+      [team.id],
+    );
+    await pace.rest(team.id, 60_000, lease);
+    expect(await paceOf(team)).toMatchObject({ resting: true, calls_per_second: 5 });
   });
 
   it('should leave the first calls after a rest to jobs that wait to be sent', async () => {

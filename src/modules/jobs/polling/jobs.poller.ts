@@ -10,14 +10,13 @@ import { Metrics } from '../../../common/metrics.js';
 import { TenantTokens, type OpenToken } from '../../tenants/tenant-tokens.js';
 import { CallPace } from './call-pace.js';
 import { TenantLook, type LookResult } from './tenant-look.js';
-import { TenantPaceStore, type ClaimedTenant, type LookEnd } from './tenant-pace.store.js';
+import { LEAST_REST_MS, TenantPaceStore, type ClaimedTenant, type LookEnd } from './tenant-pace.store.js';
 
 const INTERVAL_MS = 1_000;
 const MAX_IN_FLIGHT = 64;
 /** A look begins a call only while the lease covers it: the rest of the lease is for the calls before. */
 const LOOK_MS = 15_000;
 const FORGOTTEN_INTERVAL_MS = 30_000;
-const MIN_REST_MS = 1_000;
 const NOTHING_LEARNED = { gained: 0, learned: null, hurriedInMs: null };
 
 /**
@@ -91,7 +90,7 @@ export class JobsPoller implements OnApplicationBootstrap {
     const context = { tenantId, accountId, token: token.token, lease, pace, callTimeoutMs };
     const result = await this.tenantLook.look(context, { minMs, maxMs }, known);
     const failed = result.trouble !== null && result.trouble.kind !== 'lease_over';
-    await this.note(tenantId, token, result, failures, pace.gained > 0);
+    await this.note(tenantId, lease, token, result, failures, pace.gained > 0);
     await this.release(tenantId, lease, {
       nextLookInMs: this.nextLookInMs(result, failures),
       failures: failed ? failures + 1 : 0,
@@ -117,6 +116,7 @@ export class JobsPoller implements OnApplicationBootstrap {
   /** @param served TensorPix has served a call: the token is good */
   private async note(
     tenantId: string,
+    lease: Lease,
     token: OpenToken,
     { trouble }: LookResult,
     failures: number,
@@ -127,7 +127,7 @@ export class JobsPoller implements OnApplicationBootstrap {
     if (trouble?.kind !== 'rate_limited') return;
     const restMs =
       trouble.retryAfterMs ?? backoffMs(failures, this.config.pollMinIntervalMs, this.config.pollMaxIntervalMs);
-    await this.pace.rest(tenantId, Math.max(MIN_REST_MS, restMs));
+    await this.pace.rest(tenantId, Math.max(LEAST_REST_MS, restMs), lease);
   }
 
   /** Backing off while TensorPix is in trouble. */

@@ -41,6 +41,9 @@ const KNOWLEDGE_LASTS_MS = 600_000;
 /** After a rest, submissions that waited for its end go first: looks wait for them, at most so long. */
 const PRECEDENCE_MS = 5_000;
 
+/** A token that is throttled rests for a second at least. Milliseconds. */
+export const LEAST_REST_MS = 1_000;
+
 /** When tenants are looked at, by whom, how fast, and until when their tokens rest. */
 @Injectable()
 export class TenantPaceStore {
@@ -49,8 +52,11 @@ export class TenantPaceStore {
   /**
    * TensorPix throttles: nothing is sent with this tenant's token before the time has passed, by any tenant that has it,
    * on any replica, and half as fast afterwards.
+   *
+   * @param heldBy the claim under which that was learned: without it nothing is changed. A process that has stood still may
+   * tell of a throttling that is long over.
    */
-  async rest(tenantId: string, restMs: number): Promise<void> {
+  async rest(tenantId: string, restMs: number, heldBy?: Lease): Promise<void> {
     await this.prisma.$executeRaw`
       update tenant_paces
          set rest_until = greatest(rest_until, now() + ${restMs}::float8 * interval '1 millisecond'),
@@ -63,6 +69,10 @@ export class TenantPaceStore {
            join tenants sharing on sharing.account_id = t.account_id
            join tenant_paces p on p.tenant_id = sharing.id
           where t.id = ${tenantId}::uuid
+            and (${heldBy?.token ?? null}::uuid is null or exists (
+                  select 1 from tenant_paces h
+                   where h.tenant_id = t.id and h.poll_lease_token = ${heldBy?.token ?? null}::uuid
+                     and h.poll_lease_expires_at > now()))
           order by p.tenant_id
             for update of p)`;
   }
@@ -117,12 +127,13 @@ export class TenantPaceStore {
     }));
   }
 
-  /** Prolongs a claim. False when it is gone. */
+  /** Prolongs a claim. False when it is gone, and when the token has been put to rest meanwhile: then the look ends. */
   async renew(tenantId: string, lease: Lease): Promise<boolean> {
     const renewed = await this.prisma.$executeRaw`
       update tenant_paces
          set poll_lease_expires_at = now() + ${lease.durationMs}::float8 * interval '1 millisecond'
-       where tenant_id = ${tenantId}::uuid and poll_lease_token = ${lease.token}::uuid and poll_lease_expires_at > now()`;
+       where tenant_id = ${tenantId}::uuid and poll_lease_token = ${lease.token}::uuid and poll_lease_expires_at > now()
+         and (rest_until is null or rest_until <= now())`;
     return renewed > 0;
   }
 
@@ -144,7 +155,9 @@ export class TenantPaceStore {
       await tx.$executeRaw`
         update tenant_paces
            set poll_lease_token = null, poll_lease_expires_at = null, poll_failures = ${failures}::int,
-               calls_per_second = least(calls_per_second + ${gained}::float8, ${CALL_RATE.most}::float8),
+               -- What was served before a throttling does not count after it.
+               calls_per_second = case when rest_until > now() then calls_per_second
+                                       else least(calls_per_second + ${gained}::float8, ${CALL_RATE.most}::float8) end,
                list_page_size = coalesce(${learned?.pageSize ?? null}::int, list_page_size),
                list_from = coalesce(${learned?.from ?? null}::int, list_from),
                list_pages = coalesce(${learned?.pages ?? null}::int, list_pages),
