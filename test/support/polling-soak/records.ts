@@ -7,6 +7,7 @@ interface Row {
   status: string;
   tensorpix_id: string | null;
   code: string | null;
+  leftToPerson: boolean;
   events: number;
   newest: number;
   ends: number;
@@ -18,16 +19,22 @@ const SHOWN = new Map([
   [-2, 'canceled'],
 ]);
 
-/** Rows that have not ended. */
-export async function countOpen(pool: pg.Pool): Promise<number> {
-  const { rows } = await pool.query<{ n: number }>('select count(*)::int as n from jobs where finished_at is null');
-  return rows[0]?.n ?? 0;
+/** TensorPix's lists were never whole while the job was looked for: nobody but a person decides about it then. */
+const LEFT_TO_PERSON = `status = 'unconfirmed' and status_reason = 'outcome_unknown'`;
+
+/** Rows that have not ended, and of these those that are left to a person. */
+export async function countOpen(pool: pg.Pool): Promise<{ open: number; leftToPerson: number }> {
+  const { rows } = await pool.query<{ open: number; leftToPerson: number }>(
+    `select count(*)::int as open, (count(*) filter (where ${LEFT_TO_PERSON}))::int as "leftToPerson"
+       from jobs where finished_at is null`,
+  );
+  return rows[0] ?? { open: 0, leftToPerson: 0 };
 }
 
 /** Every job ended as TensorPix holds it, its events have no gap, and no call was made with another's token. */
 export async function findViolations(pool: pg.Pool, simulator: Simulator): Promise<string[]> {
   const { rows } = await pool.query<Row>(
-    `select j.id, j.status, j.tensorpix_id, j.error->>'code' as code, count(e.*)::int as events, max(e.sequence)::int as newest,
+    `select j.id, j.status, j.tensorpix_id, j.error->>'code' as code, ${LEFT_TO_PERSON} as "leftToPerson", count(e.*)::int as events, max(e.sequence)::int as newest,
             (count(e.*) filter (where e.type in ('job.finished', 'job.failed', 'job.canceled')))::int as ends
        from jobs j join job_events e on e.job_id = j.id group by j.id`,
   );
@@ -35,10 +42,10 @@ export async function findViolations(pool: pg.Pool, simulator: Simulator): Promi
 }
 
 function checkRow(row: Row, { control }: Simulator): string[] {
-  const { id, status, tensorpix_id: upstream, code, events, newest, ends } = row;
+  const { id, status, tensorpix_id: upstream, code, leftToPerson, events, newest, ends } = row;
   const wrong: string[] = [];
   if (events !== newest) wrong.push(`${id}: ${events} events, the newest has the number ${newest}`);
-  if (ends !== 1) wrong.push(`${id}: ${ends} events of an end`);
+  if (ends !== (leftToPerson ? 0 : 1)) wrong.push(`${id}: ${ends} events of an end`);
   if (upstream === null) return wrong;
   const shown = SHOWN.get(control.describeJob(Number(upstream)).status);
   if (status !== shown || code === 'upstream_lost') wrong.push(`${id}: ${status} (${code}), at TensorPix ${shown}`);

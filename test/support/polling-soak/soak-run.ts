@@ -94,14 +94,14 @@ class SoakRun {
     stopping.abort();
     await Promise.all(killing);
     const faults = await raging;
-    const stuck = await this.settle();
+    const { stuck, leftToPerson } = await this.settle();
     clearInterval(timer);
     const violations = await findViolations(pool, simulator);
     if (stuck > 0) violations.push(`${stuck} jobs have not ended`);
     const calls = simulator.control.requests().length;
     const line =
       `${this.submitted} jobs, ${calls} calls, ${faults} odd answers, ${this.kills} kills, ${this.stills} standstills, ` +
-      `${stuck} stuck, ${violations.length} violations`;
+      `${leftToPerson} left to a person, ${stuck} stuck, ${violations.length} violations`;
     return { line, violations };
   }
 
@@ -137,7 +137,7 @@ class SoakRun {
   private async submitFor(ms: number, teams: Team[]): Promise<void> {
     const untilMs = performance.now() + ms;
     while (performance.now() < untilMs) {
-      const wanted = this.options.jobs - (await countOpen(this.pool));
+      const wanted = this.options.jobs - (await countOpen(this.pool)).open;
       for (let i = 0; i < Math.min(wanted, 100) && performance.now() < untilMs; i += 1) {
         void this.submit(this.random.pick(teams));
         await sleep(SUBMIT_EVERY_MS);
@@ -158,18 +158,19 @@ class SoakRun {
     );
   }
 
-  /** Waits until every job has ended. Returns how many have not. */
-  private async settle(): Promise<number> {
+  /** Waits until every job has ended or waits for a person. */
+  private async settle(): Promise<{ stuck: number; leftToPerson: number }> {
     const untilMs = performance.now() + SETTLING_MS;
     for (;;) {
-      const open = await countOpen(this.pool);
-      if (open === 0 || performance.now() > untilMs) return open;
+      const { open, leftToPerson } = await countOpen(this.pool);
+      const stuck = open - leftToPerson;
+      if (stuck === 0 || performance.now() > untilMs) return { stuck, leftToPerson };
       await sleep(500);
     }
   }
 
   private async tell(): Promise<void> {
-    const open = await countOpen(this.pool).catch(() => Number.NaN);
+    const { open } = await countOpen(this.pool).catch(() => ({ open: '?' }));
     this.options.log(`${this.submitted} jobs, ${open} under way, ${this.kills} kills, ${this.stills} standstills`);
   }
 }
