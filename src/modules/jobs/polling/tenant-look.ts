@@ -30,10 +30,10 @@ const SINGLE_FAILURES_A_LOOK = 3;
 const CANCELS_UNTIL_MS = 15_000;
 const LIST_UNTIL_MS = 45_000;
 const SINGLES_UNTIL_MS = 60_000;
-/** Nothing to count, or counted already. */
-const QUIET: readonly string[] = ['unchanged', 'unknown_status'];
-/** Made in any case. */
+/** Made in any case: what leaves the list shows in no other way. */
 const LEAST_SINGLES = 3;
+/** Why an observation changed nothing: these are nothing to count, or counted already. */
+const QUIET: readonly string[] = ['unchanged', 'unknown_status'];
 
 /** A look under way. */
 interface Looking {
