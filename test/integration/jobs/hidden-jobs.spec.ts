@@ -143,7 +143,14 @@ describe('a job that only its result tells of', () => {
     const fault = { kind: 'body', status: 404, body: { detail: 'Not found.' } } as const;
     stage.fault(team, fault, { times: 1, match: { method: 'GET', path: `/api/jobs/${upstream}/$` } });
     stage.fault(team, fault, { times: 1, match: { method: 'GET', path: `/api/jobs/history/${upstream}/$` } });
-    const row = await lookUntil(id, ({ status }) => status !== 'unconfirmed');
+    const row = await eventually(
+      async () => {
+        await stage.sql('update tensorpix_accounts set reconcile_due_at = now() where reconcile_due_at is not null');
+        await tick(stage, JobsReconciler);
+        return stage.row(id);
+      },
+      ({ status }) => status !== 'unconfirmed',
+    );
     expect(row).toMatchObject({ tensorpix_id: String(upstream), attempt: 1 });
     expect(stage.creates(team)).toBe(1);
   });
