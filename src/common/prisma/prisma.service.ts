@@ -15,6 +15,8 @@ const SESSION_OPTIONS = ['enable_seqscan', 'enable_hashjoin', 'enable_mergejoin'
 );
 const CONNECT_TIMEOUT_MS = 5_000;
 const POOL_SIZE = 10;
+/** A connection has planned its statements: one that is opened for each burst plans them anew. */
+const IDLE_TIMEOUT_MS = 600_000;
 
 /** The one pool of this process. */
 @Injectable()
@@ -27,6 +29,7 @@ export class PrismaService extends PrismaClient implements OnModuleDestroy {
           connectionString: config.databaseUrl,
           max: POOL_SIZE,
           connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
+          idleTimeoutMillis: IDLE_TIMEOUT_MS,
           ...SESSION_BOUNDS,
           options: [...SESSION_OPTIONS, `-c search_path=${schema}`].join(' '),
           application_name: 'tensorpix-gateway',
