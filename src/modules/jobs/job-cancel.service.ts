@@ -11,7 +11,7 @@ import { jobPath, jobView, type JobView } from './job-resource.js';
 import { isAtTensorpix, isTerminal } from './job-state.js';
 import type { JobWithTime } from './job-rows.js';
 import { JobsStore } from './jobs.store.js';
-import { LEAST_REST_MS, TenantPaceStore } from './polling/tenant-pace.store.js';
+import { TenantPaceStore } from './polling/tenant-pace.store.js';
 import { isUnknown } from './reconciliation/wake-up.sql.js';
 
 /** 200: canceled. 202: wanted, and not confirmed by TensorPix yet. */
@@ -61,7 +61,7 @@ export class JobCancelService {
     if (outcome.kind === 'ok')
       return this.applyWhile(tenant, id, ({ job, time }) => changeJob(job, { status: 'canceled' }, time.now()));
     if (outcome.kind === 'refused' && outcome.refusal.reason === 'rate_limited')
-      return this.pace.rest(tenant.id, Math.max(LEAST_REST_MS, outcome.refusal.retryAfterMs ?? 0));
+      return this.pace.rest(tenant.id, outcome.refusal.retryAfterMs);
     // Refused or unanswered: the job may be canceled, finished, or going on. TensorPix's own record tells.
     const look = await this.tensorpix.getJob(token.token, tensorpixId);
     if (look.kind !== 'ok' || look.value.id !== tensorpixId) return;

@@ -14,7 +14,10 @@ const ROWS_A_TICK = 1_000;
 /** Each has events, deliveries and attempts that go with it. */
 const JOBS_A_TICK = 200;
 const INTERVAL_MS = 60_000;
-/** From the end of a way through all jobs that are old enough to the next: days are kept, and what a paused endpoint holds is passed over each time. */
+/**
+ * From the end of a way through all jobs that are old enough to the next: they are kept for days, and what a paused endpoint
+ * holds is passed over each time.
+ */
 const BETWEEN_PASSES_MS = 3_600_000;
 
 /** Removes records whose time is over, a bounded batch at a time. */

@@ -14,7 +14,7 @@ import type { JobWithTime } from './job-rows.js';
 import { unsent, unsentStrict } from './submission-change.js';
 import { decide, type Decision, type SubmissionResult } from './submission-outcome.js';
 import { SubmissionRecorder } from './submission-recorder.js';
-import { LEAST_REST_MS, TenantPaceStore } from './polling/tenant-pace.store.js';
+import { TenantPaceStore } from './polling/tenant-pace.store.js';
 
 /** Above the call's timeout, for the statement that settles; invariant 8 allows at most 15 s. Milliseconds. */
 const LEASE_MARGIN_MS = 10_000;
@@ -124,13 +124,10 @@ export class SubmissionService {
     if (outcome.kind === 'refused' && outcome.refusal.reason === 'token_rejected') {
       await this.tokens.noteRejected(tenantId, token);
     }
-    if (decision.kind !== 'park') {
-      // Nothing of this caller waits, but the token has to.
-      if (outcome.kind === 'refused' && outcome.refusal.reason === 'rate_limited')
-        await this.pace.rest(tenantId, Math.max(LEAST_REST_MS, outcome.refusal.retryAfterMs ?? 0));
-      return;
-    }
-    if (decision.scope === 'token') await this.pace.rest(tenantId, decision.retryInMs);
-    if (decision.scope === 'account') await this.pace.hold(tenantId, decision.retryInMs, decision.reason);
+    const parked = decision.kind === 'park' ? decision : null;
+    // Whether the job waits or not, its token has to.
+    if (outcome.kind === 'refused' && outcome.refusal.reason === 'rate_limited')
+      await this.pace.rest(tenantId, parked?.retryInMs ?? outcome.refusal.retryAfterMs);
+    if (parked?.scope === 'account') await this.pace.hold(tenantId, parked.retryInMs, parked.reason);
   }
 }

@@ -10,7 +10,7 @@ import { Metrics } from '../../../common/metrics.js';
 import { TenantTokens, type OpenToken } from '../../tenants/tenant-tokens.js';
 import { CallPace } from './call-pace.js';
 import { TenantLook, type LookResult } from './tenant-look.js';
-import { LEAST_REST_MS, TenantPaceStore, type ClaimedTenant, type LookEnd } from './tenant-pace.store.js';
+import { TenantPaceStore, type ClaimedTenant, type LookEnd } from './tenant-pace.store.js';
 
 const INTERVAL_MS = 1_000;
 const MAX_IN_FLIGHT = 64;
@@ -90,7 +90,7 @@ export class JobsPoller implements OnApplicationBootstrap {
     const context = { tenantId, accountId, token: token.token, lease, pace, callTimeoutMs };
     const result = await this.tenantLook.look(context, { minMs, maxMs }, known);
     const failed = result.trouble !== null && result.trouble.kind !== 'lease_over';
-    await this.note(tenantId, lease, token, result, failures, pace.gained > 0);
+    await this.note(tenant, lease, token, result, pace.gained > 0);
     await this.release(tenantId, lease, {
       nextLookInMs: this.nextLookInMs(result, failures),
       failures: failed ? failures + 1 : 0,
@@ -115,11 +115,10 @@ export class JobsPoller implements OnApplicationBootstrap {
 
   /** @param served TensorPix has served a call: the token is good */
   private async note(
-    tenantId: string,
+    { tenantId, failures }: ClaimedTenant,
     lease: Lease,
     token: OpenToken,
     { trouble }: LookResult,
-    failures: number,
     served: boolean,
   ): Promise<void> {
     if (trouble === null && served) await this.tokens.noteValid(tenantId, token);
@@ -127,7 +126,7 @@ export class JobsPoller implements OnApplicationBootstrap {
     if (trouble?.kind !== 'rate_limited') return;
     const restMs =
       trouble.retryAfterMs ?? backoffMs(failures, this.config.pollMinIntervalMs, this.config.pollMaxIntervalMs);
-    await this.pace.rest(tenantId, Math.max(LEAST_REST_MS, restMs), lease);
+    await this.pace.rest(tenantId, restMs, lease);
   }
 
   /** Backing off while TensorPix is in trouble. */

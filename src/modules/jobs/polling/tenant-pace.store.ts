@@ -42,7 +42,7 @@ const KNOWLEDGE_LASTS_MS = 600_000;
 const PRECEDENCE_MS = 5_000;
 
 /** A token that is throttled rests for a second at least. Milliseconds. */
-export const LEAST_REST_MS = 1_000;
+const LEAST_REST_MS = 1_000;
 
 /** When tenants are looked at, by whom, how fast, and until when their tokens rest. */
 @Injectable()
@@ -53,10 +53,12 @@ export class TenantPaceStore {
    * TensorPix throttles: nothing is sent with this tenant's token before the time has passed, by any tenant that has it,
    * on any replica, and half as fast afterwards.
    *
+   * @param askedMs what TensorPix asked for; null: it did not say
    * @param heldBy the claim under which that was learned: without it nothing is changed. A process that has stood still may
    * tell of a throttling that is long over.
    */
-  async rest(tenantId: string, restMs: number, heldBy?: Lease): Promise<void> {
+  async rest(tenantId: string, askedMs: number | null, heldBy?: Lease): Promise<void> {
+    const restMs = Math.max(LEAST_REST_MS, askedMs ?? 0);
     await this.prisma.$executeRaw`
       update tenant_paces
          set rest_until = greatest(rest_until, now() + ${restMs}::float8 * interval '1 millisecond'),
