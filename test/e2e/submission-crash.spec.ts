@@ -37,7 +37,7 @@ describe('two gateways that are killed again and again while TensorPix fails', (
     const { line, violations, hits } = await runCrashes({
       seed,
       databaseUrl: database.url(),
-      submissions: 200,
+      submissions: 300,
       clients: 6,
       pace: { longestUpMs: 800, stills: 0.04 },
       points: POINTS,

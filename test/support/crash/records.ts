@@ -67,10 +67,13 @@ export class Records {
     );
   }
 
-  /** Time passes: what waits to be sent, because TensorPix was in trouble, need not wait any longer. */
-  async letPausesEnd(): Promise<void> {
+  /** Time passes: what waits to be sent, because TensorPix was in trouble, need not wait any longer, unless it waits too long. */
+  async letPausesEnd(longestMs: number): Promise<void> {
     await this.query(
-      `update jobs set due_at = now() where status = 'submitting' and due_at > now() + interval '2 seconds'`,
+      `update jobs set due_at = now()
+        where status = 'submitting' and due_at > now() + interval '2 seconds'
+          and due_at <= updated_at + $1 * interval '1 millisecond'`,
+      [longestMs],
     );
   }
 

@@ -41,7 +41,7 @@ export async function settle(
       if (count === LOOKS_BEFORE_DECISION) await person.decideAbout(row);
     }
     await records.letResultsBeMissed();
-    await records.letPausesEnd();
+    await records.letPausesEnd(PATIENCE_MS);
     const now = await records.fingerprintOfOpenRows();
     if (now !== print || !nothingCanCome) changedAtMs = performance.now();
     else if (performance.now() - changedAtMs > PATIENCE_MS) return open;

@@ -20,13 +20,16 @@ const SHOWN = new Map([
 ]);
 
 /** TensorPix's lists were never whole while the job was looked for: nobody but a person decides about it then. */
-const LEFT_TO_PERSON = `status = 'unconfirmed' and status_reason = 'outcome_unknown'`;
+const LEFT_TO_PERSON = `(j.status = 'unconfirmed' and j.status_reason = 'outcome_unknown' and exists (
+  select 1 from job_events u where u.job_id = j.id and u.type = 'job.undecided' and u.data->>'reason' = 'lists_never_whole'))`;
+/** One in so many, at most: a gateway that leaves its work to people is wrong, too. */
+const JOBS_FOR_ONE_LEFT = 1_000;
 
 /** Rows that have not ended, and of these those that are left to a person. */
 export async function countOpen(pool: pg.Pool): Promise<{ open: number; leftToPerson: number }> {
   const { rows } = await pool.query<{ open: number; leftToPerson: number }>(
     `select count(*)::int as open, (count(*) filter (where ${LEFT_TO_PERSON}))::int as "leftToPerson"
-       from jobs where finished_at is null`,
+       from jobs j where j.finished_at is null`,
   );
   return rows[0] ?? { open: 0, leftToPerson: 0 };
 }
@@ -38,7 +41,14 @@ export async function findViolations(pool: pg.Pool, simulator: Simulator): Promi
             (count(e.*) filter (where e.type in ('job.finished', 'job.failed', 'job.canceled')))::int as ends
        from jobs j join job_events e on e.job_id = j.id group by j.id`,
   );
-  return [...rows.flatMap((row) => checkRow(row, simulator)), ...checkTokens(simulator)];
+  return [...rows.flatMap((row) => checkRow(row, simulator)), ...checkLeft(rows), ...checkTokens(simulator)];
+}
+
+function checkLeft(rows: Row[]): string[] {
+  const left = rows.filter(({ leftToPerson }) => leftToPerson).length;
+  return left > Math.ceil(rows.length / JOBS_FOR_ONE_LEFT)
+    ? [`${left} of ${rows.length} jobs are left to a person`]
+    : [];
 }
 
 function checkRow(row: Row, { control }: Simulator): string[] {
