@@ -6,6 +6,7 @@ import { Keyring } from './crypto/keyring.js';
 import { Draining } from './draining.js';
 import { ProblemFilter } from './errors/problem.filter.js';
 import { Cursors } from './http/cursor.js';
+import { RequestLog } from './http/request-log.js';
 import { Logger } from './logging/logger.js';
 import { LoopRunner } from './loops/loop-runner.js';
 import { WakeUps } from './loops/wake-ups.js';
@@ -17,7 +18,17 @@ import { PrismaService } from './prisma/prisma.service.js';
 @Module({})
 export class CommonModule {
   static with(config: Config, logger: Logger): DynamicModule {
-    const shared = [Metrics, Draining, Cursors, PrismaService, CanaryStore, LoopRunner, WakeUps, ProblemFilter];
+    const shared = [
+      Metrics,
+      RequestLog,
+      Draining,
+      Cursors,
+      PrismaService,
+      CanaryStore,
+      LoopRunner,
+      WakeUps,
+      ProblemFilter,
+    ];
     const providers = [
       { provide: CONFIG, useValue: config },
       { provide: Logger, useValue: logger },

@@ -40,6 +40,14 @@ export class Metrics {
   readonly verdicts = this.counter('gateway_reconcile_verdicts_total', 'What became of jobs of unknown outcome', [
     'verdict',
   ]);
+  readonly eventStreamsEnded = this.counter('gateway_event_streams_ended_total', 'Event streams that have ended', [
+    'reason',
+  ]);
+  readonly eventStreams = new Gauge({
+    name: 'gateway_event_streams',
+    help: 'Event streams that are open',
+    registers: [this.registry],
+  });
   readonly circuitOpen = new Gauge({
     name: 'gateway_tensorpix_circuit_open',
     help: '1 while nothing is sent to TensorPix because it does not serve',

@@ -1,5 +1,6 @@
 import { Catch, HttpException, type ArgumentsHost, type ExceptionFilter } from '@nestjs/common';
 import type { FastifyReply, FastifyRequest } from 'fastify';
+import { answerComeBack, asksForEventStream } from '../http/event-stream.js';
 import { Logger } from '../logging/logger.js';
 import { isDatabaseAway } from '../prisma/database-errors.js';
 import { Problem, PROBLEM_CODES, type ProblemCode } from './problem.js';
@@ -48,6 +49,7 @@ export class ProblemFilter implements ExceptionFilter {
     else if (level === 'warn')
       this.logger.warn({ err: problem, code: problem.code, request_id: request.id }, problem.detail);
     if (reply.sent) return;
+    if (problem.code === 'unavailable' && asksForEventStream(request)) return answerComeBack(reply);
     void reply
       .status(problem.status)
       .header('x-request-id', request.id)

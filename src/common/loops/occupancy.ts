@@ -12,6 +12,10 @@ export class Occupancy {
     else this.counts.delete(name);
   }
 
+  of(name: string): number {
+    return this.counts.get(name) ?? 0;
+  }
+
   /** Those with at least so much under way. */
   busy(most: number): string[] {
     return [...this.counts].filter(([, count]) => count >= most).map(([name]) => name);

@@ -1,13 +1,16 @@
-import { Body, Controller, Get, Headers, Param, Post, Query, Req, Res } from '@nestjs/common';
+import { Body, Controller, Get, Headers, Param, Post, Query, Req, Res, type StreamableFile } from '@nestjs/common';
 import { ApiBody, ApiConsumes, ApiHeader, ApiOperation, ApiResponse, ApiTags } from '@nestjs/swagger';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { ApiProblems } from '../../common/http/api-problems.js';
 import type { Page } from '../../common/http/cursor.js';
+import { asksForEventStream } from '../../common/http/event-stream.js';
 import { parsePrefer } from '../../common/http/prefer.js';
+import { writeEventStream } from '../../common/http/streamed-reply.js';
 import { IdPipe } from '../../common/validation/id.pipe.js';
 import { BodyPipe, QueryPipe } from '../../common/validation/validate.pipe.js';
+import { EventStreams } from '../jobs/event-streams.service.js';
 import { JobCreationService, type NewJob } from '../jobs/job-creation.service.js';
-import { EventPage, EventsQuery, type EventResource } from '../jobs/job-events.dto.js';
+import { EventsOperation, EventsQuery, type EventResource } from '../jobs/job-events.dto.js';
 import type { JobView } from '../jobs/job-resource.js';
 import { JobsService } from '../jobs/jobs.service.js';
 import { ListJobsQuery } from '../jobs/list-jobs.query.js';
@@ -25,6 +28,7 @@ export class ImagesController {
   constructor(
     private readonly creation: JobCreationService,
     private readonly jobs: JobsService,
+    private readonly streams: EventStreams,
   ) {}
 
   @Post()
@@ -107,15 +111,16 @@ export class ImagesController {
 
   @Get(':id/events')
   @RequireScope('images:read')
-  @ApiOperation({ summary: "The image's own history, oldest first" })
-  @ApiResponse({ status: 200, type: EventPage })
-  @ApiProblems('validation_failed', 'not_found')
-  events(
+  @EventsOperation("The image's own history, oldest first")
+  async events(
     @Tenant() tenant: CurrentTenant,
     @Param('id', IdPipe) id: string,
     @Query(new QueryPipe(EventsQuery)) query: EventsQuery,
-  ): Promise<Page<EventResource>> {
-    return this.jobs.events(tenant, 'image', id, query);
+    @Req() request: FastifyRequest,
+    @Res({ passthrough: true }) reply: FastifyReply,
+  ): Promise<Page<EventResource> | StreamableFile | undefined> {
+    if (!asksForEventStream(request)) return this.jobs.events(tenant, 'image', id, query);
+    return writeEventStream(reply, await this.streams.openFor(tenant, 'image', id, request, reply));
   }
 }
 

@@ -1,17 +1,32 @@
-import { Body, Controller, Get, Headers, HttpCode, Param, Post, Query, Req, Res } from '@nestjs/common';
+import {
+  Body,
+  Controller,
+  Get,
+  Headers,
+  HttpCode,
+  Param,
+  Post,
+  Query,
+  Req,
+  Res,
+  type StreamableFile,
+} from '@nestjs/common';
 import { ApiBody, ApiConsumes, ApiHeader, ApiOperation, ApiResponse, ApiTags } from '@nestjs/swagger';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { ApiProblems } from '../../common/http/api-problems.js';
 import type { Page } from '../../common/http/cursor.js';
+import { asksForEventStream } from '../../common/http/event-stream.js';
 import { parsePrefer } from '../../common/http/prefer.js';
+import { writeEventStream } from '../../common/http/streamed-reply.js';
 import { IdPipe } from '../../common/validation/id.pipe.js';
 import { BodyPipe, QueryPipe } from '../../common/validation/validate.pipe.js';
 import { RequireScope, Tenant, type CurrentTenant } from '../tenants/auth.guard.js';
 import { DEFAULT_JOB_EVENTS } from '../webhooks/webhook-types.js';
 import { CreateJobDto, VIDEO_INPUT_FIELDS } from './create-job.dto.js';
+import { EventStreams } from './event-streams.service.js';
 import { JobCancelService } from './job-cancel.service.js';
 import { JobCreationService, type NewJob } from './job-creation.service.js';
-import { EventPage, EventsQuery, type EventResource } from './job-events.dto.js';
+import { EventsOperation, EventsQuery, type EventResource } from './job-events.dto.js';
 import { JobPage, JobResource } from './job.resource.dto.js';
 import type { JobView } from './job-resource.js';
 import { JobsService } from './jobs.service.js';
@@ -26,6 +41,7 @@ export class JobsController {
   constructor(
     private readonly creation: JobCreationService,
     private readonly jobs: JobsService,
+    private readonly streams: EventStreams,
     private readonly cancels: JobCancelService,
   ) {}
 
@@ -126,15 +142,16 @@ export class JobsController {
 
   @Get(':id/events')
   @RequireScope('jobs:read')
-  @ApiOperation({ summary: "The job's own history, oldest first" })
-  @ApiResponse({ status: 200, type: EventPage })
-  @ApiProblems('validation_failed', 'not_found')
-  events(
+  @EventsOperation("The job's own history, oldest first")
+  async events(
     @Tenant() tenant: CurrentTenant,
     @Param('id', IdPipe) id: string,
     @Query(new QueryPipe(EventsQuery)) query: EventsQuery,
-  ): Promise<Page<EventResource>> {
-    return this.jobs.events(tenant, 'video', id, query);
+    @Req() request: FastifyRequest,
+    @Res({ passthrough: true }) reply: FastifyReply,
+  ): Promise<Page<EventResource> | StreamableFile | undefined> {
+    if (!asksForEventStream(request)) return this.jobs.events(tenant, 'video', id, query);
+    return writeEventStream(reply, await this.streams.openFor(tenant, 'video', id, request, reply));
   }
 }
 

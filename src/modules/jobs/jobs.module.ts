@@ -2,6 +2,7 @@ import { Module } from '@nestjs/common';
 import { TenantsModule } from '../tenants/tenants.module.js';
 import { TensorpixModule } from '../tensorpix/tensorpix.module.js';
 import { WebhooksModule } from '../webhooks/webhooks.module.js';
+import { EventStreams } from './event-streams.service.js';
 import { JobCancelService } from './job-cancel.service.js';
 import { IdempotencyKeysStore } from './idempotency/idempotency-keys.store.js';
 import { ReplayService } from './idempotency/replay.service.js';
@@ -17,6 +18,7 @@ import { JobChangesStore } from './job-changes.store.js';
 import { JobClaimsStore } from './job-claims.store.js';
 import { JobCreationService } from './job-creation.service.js';
 import { JobsController } from './jobs.controller.js';
+import { JobWatch } from './job-watch.js';
 import { JobsPoller } from './polling/jobs.poller.js';
 import { JobsService } from './jobs.service.js';
 import { JobsStore } from './jobs.store.js';
@@ -42,6 +44,8 @@ import { TenantPaceStore } from './polling/tenant-pace.store.js';
     SubmissionService,
     JobCreationService,
     JobCancelService,
+    JobWatch,
+    EventStreams,
     JobsService,
     JobsSubmitter,
     ObservationsStore,
@@ -58,6 +62,6 @@ import { TenantPaceStore } from './polling/tenant-pace.store.js';
     RetentionStore,
     JobsSweeper,
   ],
-  exports: [JobsService, JobCreationService, SubmissionService],
+  exports: [JobsService, EventStreams, JobCreationService, SubmissionService],
 })
 export class JobsModule {}

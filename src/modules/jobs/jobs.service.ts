@@ -1,21 +1,19 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { CONFIG, type Config } from '../../common/config/config.js';
-import { Draining } from '../../common/draining.js';
-import { Problem } from '../../common/errors/problem.js';
 import { Cursors, type Page } from '../../common/http/cursor.js';
 import type { CurrentTenant } from '../tenants/auth.guard.js';
+import { eventResource } from './event-resource.js';
 import type { EventResource, EventsQuery } from './job-events.dto.js';
 import { isAtTensorpix, isTerminal } from './job-state.js';
 import type { JobKind } from './job-record.js';
 import { jobView, type JobView } from './job-resource.js';
-import { JobsStore, type JobWithCallback } from './jobs.store.js';
+import { JobWatch } from './job-watch.js';
+import { JobsStore, type JobStanding, type JobWithCallback } from './jobs.store.js';
 import type { ListJobsQuery } from './list-jobs.query.js';
 import { TenantPaceStore } from './polling/tenant-pace.store.js';
 
 const DEFAULT_PAGE = 20;
 const DEFAULT_EVENTS_PAGE = 100;
-/** How often a held answer looks whether something has changed. */
-const LOOK_AGAIN_MS = 500;
 
 /** Reads of jobs and images (contract, sections 4 and 5). */
 @Injectable()
@@ -25,29 +23,26 @@ export class JobsService {
     private readonly jobs: JobsStore,
     private readonly pace: TenantPaceStore,
     private readonly cursors: Cursors,
-    private readonly draining: Draining,
+    private readonly watch: JobWatch,
   ) {}
 
   /** @throws Problem 404 */
   async get(tenant: CurrentTenant, kind: JobKind, id: string): Promise<JobView> {
-    return toView(await this.mustFind(tenant, kind, id));
+    return toView(await this.jobs.get(tenant.id, kind, id));
   }
 
   /** Holds the answer until the state changes, or so many seconds have passed; a job that has ended is answered at once. */
   async getAfterChange(tenant: CurrentTenant, kind: JobKind, id: string, waitSeconds: number): Promise<JobView> {
     const untilMs = performance.now() + waitSeconds * 1000;
-    const first = await this.mustFind(tenant, kind, id);
-    if (isAtTensorpix(first.job.status))
-      await this.pace.hurry(tenant.id, waitSeconds * 1000, this.config.pollMinIntervalMs);
-    let current = first;
-    const holds = () => performance.now() < untilMs && !this.draining.begun;
-    while (!hasMoved(first, current) && !isTerminal(current.job.status) && holds()) {
-      await new Promise((resolve) =>
-        setTimeout(resolve, Math.min(LOOK_AGAIN_MS, Math.max(1, untilMs - performance.now()))),
-      );
-      current = await this.mustFind(tenant, kind, id);
-    }
-    return toView(current);
+    const first = await this.jobs.get(tenant.id, kind, id);
+    const { status } = first.job;
+    if (isTerminal(status)) return toView(first);
+    if (isAtTensorpix(status)) await this.pace.hurry(tenant.id, waitSeconds * 1000, this.config.pollMinIntervalMs);
+    await this.watch.wait(
+      { tenantId: tenant.id, id },
+      { forMs: untilMs - performance.now(), isNews: (standing) => hasMoved(first.job, standing) },
+    );
+    return this.get(tenant, kind, id);
   }
 
   async list(tenant: CurrentTenant, kind: JobKind, query: ListJobsQuery): Promise<Page<JobView>> {
@@ -81,33 +76,22 @@ export class JobsService {
     id: string,
     { limit = DEFAULT_EVENTS_PAGE, cursor }: EventsQuery,
   ): Promise<Page<EventResource>> {
-    await this.mustFind(tenant, kind, id);
+    await this.jobs.get(tenant.id, kind, id);
     const list = `events/${id}`;
     const after = Number(this.cursors.open(list, cursor) ?? 0);
     const rows = await this.jobs.findEvents(tenant.id, id, after, limit + 1);
     const shown = rows.slice(0, limit);
     const last = shown.at(-1);
     return {
-      data: shown.map(({ sequence, type, createdAt, data }) => ({
-        sequence,
-        type,
-        timestamp: createdAt.toISOString(),
-        data,
-      })),
+      data: shown.map(eventResource),
       next_cursor: rows.length > limit && last ? this.cursors.seal(list, String(last.sequence)) : null,
     };
   }
-
-  private async mustFind(tenant: CurrentTenant, kind: JobKind, id: string): Promise<JobWithCallback> {
-    const found = await this.jobs.find(tenant.id, kind, id);
-    if (!found) throw Problem.notFound(kind === 'video' ? 'The job' : 'The image');
-    return found;
-  }
 }
 
-function hasMoved(first: JobWithCallback, current: JobWithCallback): boolean {
-  const { status, statusReason } = current.job;
-  return status !== first.job.status || (statusReason !== first.job.statusReason && !isAtTensorpix(status));
+function hasMoved(first: JobStanding, current: JobStanding): boolean {
+  const { status, statusReason } = current;
+  return status !== first.status || (statusReason !== first.statusReason && !isAtTensorpix(status));
 }
 
 function toView({ job, callback }: JobWithCallback): JobView {

@@ -1,11 +1,12 @@
 import { Injectable } from '@nestjs/common';
 import { Prisma } from '../../generated/prisma/client.js';
+import { Problem } from '../../common/errors/problem.js';
 import type { PagePosition } from '../../common/http/cursor.js';
 import { PrismaService } from '../../common/prisma/prisma.service.js';
 import { CALLBACK_STATE, undeliveredJobs } from '../webhooks/callback-state.sql.js';
 import type { CallbackState, JobKind, JobRecord } from './job-record.js';
 import { JOB_COLUMNS, toJobRecord, withTime, type JobRow, type JobWithTime } from './job-rows.js';
-import type { JobStatus } from './job-state.js';
+import type { JobStatus, StatusReason } from './job-state.js';
 
 export interface JobWithCallback {
   job: JobRecord;
@@ -19,6 +20,20 @@ export interface JobFilter {
   createdAfter: Date | undefined;
   createdBefore: Date | undefined;
   undelivered: boolean;
+}
+
+/** Which job of whom. */
+export interface JobRef {
+  tenantId: string;
+  id: string;
+}
+
+/** What somebody who waits for news of a job has to know of it. */
+export interface JobStanding {
+  status: JobStatus;
+  statusReason: StatusReason | null;
+  /** of the newest event */
+  sequence: number;
 }
 
 export interface StoredEvent {
@@ -39,6 +54,23 @@ export class JobsStore {
         from jobs j
        where j.tenant_id = ${tenantId}::uuid and j.id = ${id}::uuid and j.kind = ${kind}`;
     return row ? { job: toJobRecord(row), callback: row.callback } : null;
+  }
+
+  /** @throws Problem 404 */
+  async get(tenantId: string, kind: JobKind, id: string): Promise<JobWithCallback> {
+    const found = await this.find(tenantId, kind, id);
+    if (!found) throw Problem.notFound(kind === 'video' ? 'The job' : 'The image');
+    return found;
+  }
+
+  /** How these jobs stand, in any order; one that is not there is left out. Each is asked for by its own tenant. */
+  findStandings(jobs: JobRef[]): Promise<(JobRef & JobStanding)[]> {
+    return this.prisma.$queryRaw<(JobRef & JobStanding)[]>`
+      select j.tenant_id as "tenantId", j.id, j.status, j.status_reason as "statusReason", j.sequence
+        from unnest(${jobs.map(({ tenantId }) => tenantId)}::uuid[], ${jobs.map(({ id }) => id)}::uuid[])
+             as watched(tenant_id, id)
+       cross join jobs j
+       where j.tenant_id = watched.tenant_id and j.id = watched.id`;
   }
 
   /** The record as it is now, with the database's time, to work on. */

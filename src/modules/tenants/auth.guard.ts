@@ -12,8 +12,7 @@ import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { ACCESS } from '../../common/http/access.js';
 import { Problem } from '../../common/errors/problem.js';
 import type { Scope } from './api-key.js';
-import type { KeyHolder } from './api-keys.store.js';
-import type { Authenticator, Identity } from './authenticator.js';
+import { admit, type Authenticator, type Identity } from './authenticator.js';
 
 /** The tenant that a request acts for. */
 export interface CurrentTenant {
@@ -77,11 +76,4 @@ export function registerAuthentication(fastify: FastifyInstance, authenticator: 
     if (request.is404 || !request.url.startsWith(API_PREFIX)) return;
     request.identity = await authenticator.identify(request.headers.authorization);
   });
-}
-
-function admit({ keyId, scopes, tenant }: KeyHolder, scope: Scope): CurrentTenant {
-  if (tenant.status === 'suspended') throw new Problem('forbidden', 'This tenant is suspended.');
-  if (!scopes.includes(scope)) throw new Problem('forbidden', `This key lacks the scope ${scope}.`);
-  const { id, accountId, tokenCiphertext, callbackAllowedHosts } = tenant;
-  return { id, accountId, tokenCiphertext, callbackAllowedHosts, apiKeyId: keyId };
 }

@@ -2,8 +2,9 @@ import { Inject, Injectable } from '@nestjs/common';
 import { timingSafeEqual } from 'node:crypto';
 import { CONFIG, type Config } from '../../common/config/config.js';
 import { Problem } from '../../common/errors/problem.js';
-import { hashApiKey } from './api-key.js';
+import { hashApiKey, type Scope } from './api-key.js';
 import type { KeyHolder } from './api-keys.store.js';
+import type { CurrentTenant } from './auth.guard.js';
 import { KeyDirectory } from './key-directory.js';
 
 /** Whose key a request came with. */
@@ -34,4 +35,29 @@ export class Authenticator {
     if (!holder) throw new Problem('unauthenticated', 'This key is unknown, expired or revoked.');
     return { kind: 'tenant', holder };
   }
+
+  /**
+   * Whether the key of a request that was admitted still is: for answers that go on after the guard. What has changed since is
+   * known within the three seconds of the key directory.
+   *
+   * @throws what the database throws while it is away: then nobody knows
+   */
+  async stillAdmits(header: string | undefined, scope: Scope): Promise<boolean> {
+    try {
+      const identity = await this.identify(header);
+      if (identity.kind === 'tenant') admit(identity.holder, scope);
+      return identity.kind === 'tenant';
+    } catch (error) {
+      if (error instanceof Problem) return false;
+      throw error;
+    }
+  }
+}
+
+/** @throws Problem 403 `forbidden` */
+export function admit({ keyId, scopes, tenant }: KeyHolder, scope: Scope): CurrentTenant {
+  if (tenant.status === 'suspended') throw new Problem('forbidden', 'This tenant is suspended.');
+  if (!scopes.includes(scope)) throw new Problem('forbidden', `This key lacks the scope ${scope}.`);
+  const { id, accountId, tokenCiphertext, callbackAllowedHosts } = tenant;
+  return { id, accountId, tokenCiphertext, callbackAllowedHosts, apiKeyId: keyId };
 }

@@ -22,6 +22,6 @@ import { TenantsStore } from './tenants.store.js';
     TenantsService,
     { provide: APP_GUARD, useClass: AuthGuard },
   ],
-  exports: [TenantTokens, KeyDirectory],
+  exports: [TenantTokens, KeyDirectory, Authenticator],
 })
 export class TenantsModule {}
