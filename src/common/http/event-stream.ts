@@ -11,7 +11,7 @@ export const EVENT_STREAM_HEADERS = {
 } as const;
 
 /** How soon a client whose stream has ended comes back. Milliseconds. */
-const RETRY_MS = 2_000;
+const RETRY_MS = 1_000;
 const RETRY_LATER_MS = 5_000;
 /** First words of a stream (WHATWG HTML, section 9.2). */
 export const STREAM_BEGINNING = `retry: ${RETRY_MS}\n\n`;

@@ -39,7 +39,7 @@ const DESCRIPTION =
   'sent every 15 seconds. `limit` and `cursor` are for the list. While the gateway is shutting down or has no database, a stream is ' +
   'answered with 200, `retry: 5000` and its end, because an EventSource would not come back after a 503.';
 
-const EXAMPLE = `retry: 2000
+const EXAMPLE = `retry: 1000
 
 id: 2
 event: job.queued

@@ -1,8 +1,10 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { connect, createServer, type AddressInfo, type Server, type Socket } from 'node:net';
+import pg from 'pg';
 import request from 'supertest';
 import { startSimulator, type Simulator } from '../../../simulator/simulator.js';
 import { useDatabase } from '../../support/database.js';
+import { openEvents } from '../../support/event-reader.js';
 import { createTenant, eventually, startGateway, type Gateway } from '../../support/gateway.js';
 
 const TOKEN = 'token-0123456789';
@@ -101,5 +103,28 @@ describe('a database that is away', () => {
       (await request(gateway.url).get(`/v1/jobs/${created.body.id}`).set(auth)).body as never;
     const job = await eventually(read, ({ status }) => status === 'queued');
     expect(job.tensorpix_id).toBe([...simulator.state.jobs.keys()][0]);
+  });
+
+  it('should end no event stream, which goes on when it is back, and should tell a new one to come back', async () => {
+    const { body } = await request(gateway.url).post('/v1/jobs').set(auth).send(VIDEO).expect(201);
+    const { id } = body as { id: string };
+    const path = `${gateway.url}/v1/jobs/${id}/events`;
+    const reader = await (await openEvents(path, auth)).untilEvents(2);
+    wire.sever();
+    const late = await (await openEvents(path, { ...auth, 'x-request-id': 'late' })).untilOver();
+    expect([late.status, late.text, late.headers['x-request-id']]).toEqual([200, 'retry: 5000\n\n', 'late']);
+    const direct = new pg.Client({ connectionString: database.url() });
+    await direct.connect();
+    await direct.query(
+      `with job as (update jobs set status = 'failed', finished_at = now(), sequence = 3 where id = $1 returning *)
+       insert into job_events (job_id, sequence, tenant_id, type) select id, 3, tenant_id, 'job.failed' from job`,
+      [id],
+    );
+    await direct.end();
+    await eventually(gateway.logs, (logs) => logs.includes('cannot be looked at'));
+    expect(reader.over).toBeNull();
+    wire.cut = false;
+    await reader.untilOver();
+    expect([reader.over, reader.ids]).toEqual(['end', [1, 2, 3]]);
   });
 });

@@ -3,7 +3,7 @@ import { Lease } from '../../../src/common/loops/lease.js';
 import type { PrismaService } from '../../../src/common/prisma/prisma.service.js';
 import { JobClaimsStore } from '../../../src/modules/jobs/job-claims.store.js';
 import { JobIntentsStore } from '../../../src/modules/jobs/job-intents.store.js';
-import { JobsStore, type JobFilter } from '../../../src/modules/jobs/jobs.store.js';
+import { JobsStore, type JobFilter, type JobRef } from '../../../src/modules/jobs/jobs.store.js';
 import { ObservationsStore } from '../../../src/modules/jobs/polling/observations.store.js';
 import { TenantPaceStore } from '../../../src/modules/jobs/polling/tenant-pace.store.js';
 import { AccountsStore } from '../../../src/modules/jobs/reconciliation/accounts.store.js';
@@ -78,6 +78,11 @@ async function recordIntent(prisma: PrismaService): Promise<void> {
   await store.insert(await intentOf(stage, team)).catch(() => undefined);
 }
 
+async function someJobs(count: number): Promise<JobRef[]> {
+  const rows = await stage.sql<{ id: string }>('select id from jobs limit $1', [count]);
+  return rows.map(({ id }) => ({ tenantId, id }));
+}
+
 describe('a hundred thousand jobs that have ended', () => {
   it.each<[string, (prisma: PrismaService) => Promise<unknown>]>([
     ['a claim of tenants', (prisma) => new TenantPaceStore(prisma).claimDueAnyTenant(LEASE, 100)],
@@ -89,6 +94,7 @@ describe('a hundred thousand jobs that have ended', () => {
     ['expired sends', (prisma) => new JobClaimsStore(prisma).findExpiredSendsAnyTenant(100)],
     ['a claim of accounts', (prisma) => new AccountsStore(prisma).claimDueAnyAccount(LEASE, 20)],
     ['waking forgotten accounts', (prisma) => new AccountsStore(prisma).wakeForgottenAnyAccount()],
+    ['what is waited for', async (prisma) => new JobsStore(prisma).findStandings(await someJobs(300))],
     ['a page of the list', (prisma) => new JobsStore(prisma).findPage(tenantId, NOTHING, 100, undefined)],
     [
       'a page deep in the list',
