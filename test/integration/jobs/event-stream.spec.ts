@@ -137,14 +137,14 @@ describe('the events of a job as a stream', () => {
     const dispatcher = agent.compose((dispatch) => (options, handler) => {
       const headers = { ...(options.headers as Record<string, string>), ...team.auth };
       return dispatch({ ...options, headers }, handler);
-    }) as Dispatcher;
+    });
     const seen: number[] = [];
     let connections = 0;
     const source = new EventSource(`http://127.0.0.1:${relay.port}/v1/jobs/${id}/events`, { dispatcher });
     source.addEventListener('open', () => (connections += 1));
     const see = (event: Event): void => void seen.push(Number((event as MessageEvent).lastEventId));
     for (const type of ['submitting', 'queued', 'progress', 'processing', 'finished'])
-      source.addEventListener(`job.${type}` as string, see);
+      source.addEventListener(`job.${type}`, see);
     const untilSeen = (count: number) =>
       eventually(
         () => seen.length,
