@@ -141,6 +141,15 @@ describe('the OpenAPI document', () => {
     }
   });
 
+  it('should describe the stream of events beside its list', () => {
+    for (const path of ['/v1/jobs/{id}/events', '/v1/images/{id}/events']) {
+      const { responses } = document.paths[path]?.get as Operation;
+      expect(Object.keys(responses['200']?.content ?? {})).toEqual(['application/json', 'text/event-stream']);
+      expect(Object.keys(responses)).toEqual(expect.arrayContaining(['204', '400', '404', '429']));
+      expect(JSON.stringify(document.paths[path]?.get)).toContain('"name":"Last-Event-ID","in":"header"');
+    }
+  });
+
   it('should have an example for every required field of a create', () => {
     for (const name of ['CreateJobDto', 'CreateImageDto', 'CreateTenantDto']) {
       const schema = document.components.schemas[name] as {

@@ -22,8 +22,8 @@ export const KEEP_ALIVE = ':\n\n';
 export const StreamsEvents = () => RouteConfig({ streamsEvents: true });
 
 /**
- * Whether a stream is wanted rather than JSON. Its type must be named: `*` does not mean it. Named beside JSON it wins, unless
- * JSON has a higher weight (RFC 9110, section 12.5.1).
+ * Whether a stream is wanted rather than JSON. Its type must be named: `*` does not mean it. Named beside JSON it wins,
+ * unless JSON has a higher weight (RFC 9110, section 12.5.1).
  */
 export function prefersEventStream(accept: string | undefined): boolean {
   const weights = new Map((accept ?? '').split(',').map(readRange));
@@ -39,8 +39,9 @@ export function asksForEventStream(request: FastifyRequest): boolean {
 }
 
 /**
- * A stream that ends at once and says when to come back: what a 503 is elsewhere. A browser's EventSource comes back after a
- * stream that has ended and after a lost connection, and never after a status that is not 200 (WHATWG HTML, section 9.2.3).
+ * A stream that ends at once and says when to come back: what a 503 is elsewhere. A browser's EventSource comes back
+ * after a stream that has ended and after a lost connection, and never after a status that is not 200 (WHATWG HTML,
+ * section 9.2.3).
  */
 export function answerComeBack(reply: FastifyReply): void {
   void reply.status(200).headers(EVENT_STREAM_HEADERS).send(`retry: ${RETRY_LATER_MS}\n\n`);

@@ -20,12 +20,12 @@ export class RequestLog {
     if (!this.streams.has(reply)) this.write(request, reply, reply.elapsedTime);
   }
 
-  /** An answer that may take hours begins. What it took until here is its duration: that of its stream says nothing of speed. */
+  /** An answer that may take hours begins. Its duration is what it took until here: how long it lasts is no slowness. */
   streamBegins(reply: FastifyReply): void {
     this.streams.set(reply, reply.elapsedTime);
   }
 
-  /** Fastify does not report an answer whose reader has hung up: whoever has begun a stream tells of its end, however it came. */
+  /** Whoever has begun a stream tells of its end: Fastify does not report an answer whose reader has hung up. */
   streamEnded(request: FastifyRequest, reply: FastifyReply, summary: Record<string, unknown>): void {
     const beganAfterMs = this.streams.get(reply) ?? 0;
     this.write(request, reply, beganAfterMs, { ...summary, stream_ms: Math.round(reply.elapsedTime - beganAfterMs) });

@@ -17,16 +17,16 @@ export class StreamedReply {
   }
 
   /**
-   * To be called now and then: an answer that waits behind another one on its connection (pipelining) has no socket yet,
-   * and Node does not tell it when the connection goes.
+   * To be called now and then: an answer that waits behind another one on its connection (pipelining) has no socket
+   * yet, and Node does not tell it when the connection goes.
    */
   noticeEnd(): void {
-    if (this.request.raw.socket.destroyed) this.over();
+    if (this.request.raw.socket.destroyed || this.reply.raw.destroyed) this.over();
   }
 
-  /** Closes the connection of a reader that does not take the rest. */
+  /** Closes the connection of a reader that does not take the rest; one that waits behind another answer, in its turn. */
   drop(): void {
-    if (!this.done) this.request.raw.socket.destroy();
+    if (!this.done) this.reply.raw.destroy();
   }
 
   private over(): void {

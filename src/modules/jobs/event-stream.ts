@@ -30,8 +30,8 @@ export interface Sources {
 }
 
 /**
- * The events of one job for one reader: first what has happened, then what happens, each once and in order, as fast as the
- * reader takes them. At most one batch waits for a reader.
+ * The events of one job for one reader: first what has happened, then what happens, each once and in order, as fast as
+ * the reader takes them. At most one batch waits for a reader.
  */
 export class EventStream {
   /** What is sent. It ends when there will be no more, or when `end` says so. */

@@ -37,9 +37,9 @@ interface Open {
 }
 
 /**
- * The event streams of this process (contract, section 4): who may have one, and when it is over. Once a second each is looked
- * at, whether or not its reader takes anything: is the key still good (together with the three seconds of the key directory below
- * the five of section 3), is the reader still there.
+ * The event streams of this process (contract, section 4): who may have one, and when it is over. Once a second each is
+ * looked at, whether or not its reader takes anything: is the key still good (with the three seconds of the key directory
+ * that is less than the five of section 3), and is the reader still there.
  */
 @Injectable()
 export class EventStreams implements OnModuleDestroy {

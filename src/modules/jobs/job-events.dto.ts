@@ -34,10 +34,11 @@ export class EventPage {
 }
 
 const DESCRIPTION =
-  `With \`Accept: ${EVENT_STREAM}\` as server-sent events, live: first what has happened, then what happens, each once and in order. ` +
-  'The stream ends with the last event of a job that has ended, and when its key, or its tenant, may no longer read; a comment is ' +
-  'sent every 15 seconds. `limit` and `cursor` are for the list. While the gateway is shutting down or has no database, a stream is ' +
-  'answered with 200, `retry: 5000` and its end, because an EventSource would not come back after a 503.';
+  `With \`Accept: ${EVENT_STREAM}\` as server-sent events, live: first what has happened, then what happens, each once ` +
+  'and in order. The stream ends with the last event of a job that has ended, and when its key, or its tenant, may no ' +
+  'longer read; a comment is sent every 15 seconds. `limit` and `cursor` are for the list. While the gateway is shutting ' +
+  'down or has no database, a stream is answered with 200, `retry: 5000` and its end, because an EventSource would not ' +
+  'come back after a 503.';
 
 const EXAMPLE = `retry: 1000
 
@@ -61,7 +62,7 @@ export function EventsOperation(summary: string): MethodDecorator {
     }),
     ApiResponse({
       status: 200,
-      description: `A page of the list, or with \`Accept: ${EVENT_STREAM}\` the stream; its \`data\` is the resource of the list.`,
+      description: 'A page of the list; or the stream, whose `data` are the resources of the list.',
       content: {
         'application/json': { schema: { $ref: getSchemaPath(EventPage) } },
         [EVENT_STREAM]: { schema: { type: 'string' }, example: EXAMPLE },

@@ -27,11 +27,11 @@ interface Watched {
 }
 
 /**
- * Waits for news of jobs, for whoever in this process wants them: however many wait, the jobs are asked for together, about
- * twice a second, and nothing is asked for when nobody waits.
+ * Waits for news of jobs, for whoever in this process wants them: however many wait, the jobs are asked for together,
+ * about twice a second, and nothing is asked for when nobody waits.
  *
- * What is compared is how a job stands, not what has just happened to it: nothing is lost that happens between two waits, or
- * while a round is under way. A round that fails is left out.
+ * What is compared is how a job stands, not what has just happened to it: nothing is lost that happens between two
+ * waits, or while a round is under way. A round that fails is left out.
  */
 @Injectable()
 export class JobWatch implements OnModuleDestroy {
@@ -55,7 +55,7 @@ export class JobWatch implements OnModuleDestroy {
     await this.round;
   }
 
-  /** Resolves with how the job stands once that is news; `gone`: there is no such job any more; null: the wait is over. */
+  /** Resolves with how the job stands once that is news; `gone`: there is no such job; null: the wait is over. */
   wait(job: JobRef, { forMs, isNews, signal }: Wait): Promise<JobStanding | 'gone' | null> {
     if (this.draining.begun || signal?.aborted || forMs <= 0) return Promise.resolve(null);
     return new Promise((resolve) => {

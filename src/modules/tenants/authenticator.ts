@@ -37,8 +37,8 @@ export class Authenticator {
   }
 
   /**
-   * Whether the key of a request that was admitted still is: for answers that go on after the guard. What has changed since is
-   * known within the three seconds of the key directory.
+   * Whether the key of a request that was admitted still is: for answers that go on after the guard. What has changed
+   * since is known within the three seconds of the key directory.
    *
    * @throws what the database throws while it is away: then nobody knows
    */

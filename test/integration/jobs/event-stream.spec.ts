@@ -1,7 +1,7 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 import { connect, type Socket } from 'node:net';
 import request from 'supertest';
-import { Agent, EventSource, type Dispatcher } from 'undici';
+import { Agent, EventSource } from 'undici';
 import { Draining } from '../../../src/common/draining.js';
 import { EventStreams } from '../../../src/modules/jobs/event-streams.service.js';
 import { startTcpRelay } from '../../support/crash/tcp-relay.js';
@@ -124,7 +124,7 @@ describe('the events of a job as a stream', () => {
     expect(reader.ids).toEqual(upTo(1_252));
   });
 
-  it('should be followed over lost connections by an EventSource, without a gap or a repeat, until it stops by itself', async () => {
+  it('should be followed by an EventSource over a lost connection, without a gap or a repeat, to its end', async () => {
     const team = await stage.team();
     const id = await newJob(team);
     const { hostname, port } = new URL(stage.gateway.url);
@@ -188,7 +188,7 @@ describe('Last-Event-ID', () => {
     expect(reader.ids).toEqual([3]);
   });
 
-  it('should be answered 204 when the job has ended and everything was seen, so that an EventSource stops', async () => {
+  it('should be answered 204 when the job has ended and everything was seen', async () => {
     const team = await stage.team();
     const id = await newJob(team);
     await finish(id);
