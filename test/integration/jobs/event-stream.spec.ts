@@ -39,8 +39,9 @@ function streamsOf({ app }: Gateway): EventStreams {
 }
 
 async function untilOpen({ url }: { url: string }, count: number): Promise<void> {
-  const open = async (): Promise<string> => (await request(url).get('/metrics')).text;
-  await eventually(open, (text) => text.includes(`\ngateway_event_streams ${count}\n`));
+  const metrics = async (): Promise<string> => (await request(url).get('/metrics')).text;
+  const open = async (): Promise<number> => Number(/\ngateway_event_streams (\d+)\n/.exec(await metrics())?.[1]);
+  await eventually(open, (streams) => streams === count);
 }
 
 async function finish(id: string): Promise<void> {
