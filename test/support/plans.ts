@@ -1,4 +1,4 @@
-import type pg from 'pg';
+import pg from 'pg';
 import type { PrismaService } from '../../src/common/prisma/prisma.service.js';
 import { Prisma } from '../../src/generated/prisma/client.js';
 
@@ -22,22 +22,50 @@ export interface PlanNode {
   Plans?: PlanNode[];
 }
 
-/** Runs it as the gateway's sessions do, and takes it back. */
-export async function explain(pool: pg.Pool, statement: Prisma.Sql): Promise<PlanNode> {
+/** A statement in a session as the gateway's are: what it plans once, it keeps. */
+export interface Prepared {
+  /** Runs it, and takes it back. */
+  explain(): Promise<PlanNode>;
+  close(): void;
+}
+
+export async function prepare(pool: pg.Pool, statement: Prisma.Sql): Promise<Prepared> {
   const session = await pool.connect();
-  try {
-    for (const name of ['enable_seqscan', 'enable_hashjoin', 'enable_mergejoin', 'jit'])
-      await session.query(`set ${name} = off`);
-    await session.query('set plan_cache_mode = force_generic_plan');
+  for (const name of ['enable_seqscan', 'enable_hashjoin', 'enable_mergejoin', 'jit'])
+    await session.query(`set ${name} = off`);
+  await session.query('set plan_cache_mode = force_generic_plan');
+  await session.query(`prepare explained as ${statement.text}`);
+  const values = statement.values.map(literal).join(', ');
+  const explain = async (): Promise<PlanNode> => {
     await session.query('begin');
-    const text = `explain (analyze, buffers, format json) ${statement.text}`;
-    const { rows } = await session.query<{ 'QUERY PLAN': { Plan: PlanNode }[] }>(text, statement.values);
+    const text = `explain (analyze, buffers, format json) execute explained${values && ` (${values})`}`;
+    const { rows } = await session.query<{ 'QUERY PLAN': { Plan: PlanNode }[] }>(text);
+    await session.query('rollback');
     const plan = rows[0]?.['QUERY PLAN'][0]?.Plan;
     if (!plan) throw new Error('no plan');
     return plan;
+  };
+  return { explain, close: () => session.release(true) };
+}
+
+/** Runs it as the gateway's sessions do, and takes it back. */
+export async function explain(pool: pg.Pool, statement: Prisma.Sql): Promise<PlanNode> {
+  const prepared = await prepare(pool, statement);
+  try {
+    return await prepared.explain();
   } finally {
-    session.release(true);
+    prepared.close();
   }
+}
+
+/** The values of EXECUTE are part of its text; their types are those of the prepared statement. */
+function literal(value: unknown): string {
+  if (value === null) return 'null';
+  if (value instanceof Date) return pg.escapeLiteral(value.toISOString());
+  if (Array.isArray(value)) return pg.escapeLiteral(`{${value.map((each) => JSON.stringify(String(each))).join(',')}}`);
+  if (typeof value === 'string' || typeof value === 'number' || typeof value === 'boolean')
+    return pg.escapeLiteral(String(value));
+  throw new Error('a value of this kind is not known here');
 }
 
 export function scansOf(plan: PlanNode): string[] {

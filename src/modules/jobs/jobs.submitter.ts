@@ -13,6 +13,7 @@ import type { JobRecord } from './job-record.js';
 import { expireSource, settleExpired, unsent } from './submission-change.js';
 import { SubmissionRecorder } from './submission-recorder.js';
 import { SubmissionService } from './submission.service.js';
+import { TenantRing } from './tenant-ring.js';
 
 const INTERVAL_MS = 1_000;
 /** Calls under way at once in this process, those of waiting callers not counted. */
@@ -30,6 +31,7 @@ const UNREADABLE_TOKEN_PAUSE_MS = 60_000;
 export class JobsSubmitter implements OnApplicationBootstrap {
   private readonly underWay = new UnderWay();
   private readonly tenants = new Occupancy();
+  private readonly ring = new TenantRing();
   private wake: () => void = () => undefined;
 
   constructor(
@@ -54,9 +56,10 @@ export class JobsSubmitter implements OnApplicationBootstrap {
     if (room <= 0) return false;
     const lease = this.submissions.newLease();
     const busy = this.tenants.busy(MAX_IN_FLIGHT_A_TENANT);
-    const { jobs, putOff } = await this.claims.claimDueAnyTenant(lease, room, { most: MAX_IN_FLIGHT_A_TENANT, busy });
+    const turn = { ...this.ring.stretch, limit: room, most: MAX_IN_FLIGHT_A_TENANT, busy };
+    const { jobs, putOff, walk } = await this.claims.claimDueAnyTenant(lease, turn);
     for (const job of jobs) this.start(job, lease);
-    return jobs.length + putOff > 0;
+    return this.ring.goOn(walk, jobs.length + putOff > 0);
   }
 
   async drain(): Promise<void> {

@@ -7,6 +7,7 @@ import { JobsStore, type JobFilter, type JobRef } from '../../../src/modules/job
 import { ObservationsStore } from '../../../src/modules/jobs/polling/observations.store.js';
 import { TenantPaceStore } from '../../../src/modules/jobs/polling/tenant-pace.store.js';
 import { AccountsStore } from '../../../src/modules/jobs/reconciliation/accounts.store.js';
+import { TenantRing } from '../../../src/modules/jobs/tenant-ring.js';
 import { RetentionStore } from '../../../src/modules/jobs/retention.store.js';
 import { DeliveriesStore } from '../../../src/modules/webhooks/deliveries.store.js';
 import { buffersOf, explain, scansOf, statementOf } from '../../support/plans.js';
@@ -70,7 +71,7 @@ function shown(count: number) {
   }));
 }
 
-const NOBODY_BUSY = { most: 8, busy: [] };
+const TURN = { ...new TenantRing().stretch, limit: 64, most: 8, busy: [] };
 
 /** The statement that records a job, and its answer that is not there. */
 async function recordIntent(prisma: PrismaService): Promise<void> {
@@ -90,7 +91,7 @@ describe('a hundred thousand jobs that have ended', () => {
     ['what a look asks for', (prisma) => new ObservationsStore(prisma).findActive(tenantId)],
     ['a page of a look', (prisma) => new ObservationsStore(prisma).findChanged(tenantId, LEASE.token, shown(ACTIVE))],
     ['a submission', recordIntent],
-    ['a claim of jobs to be sent', (prisma) => new JobClaimsStore(prisma).claimDueAnyTenant(LEASE, 64, NOBODY_BUSY)],
+    ['a claim of jobs to be sent', (prisma) => new JobClaimsStore(prisma).claimDueAnyTenant(LEASE, TURN)],
     ['expired sends', (prisma) => new JobClaimsStore(prisma).findExpiredSendsAnyTenant(100)],
     ['a claim of accounts', (prisma) => new AccountsStore(prisma).claimDueAnyAccount(LEASE, 20)],
     ['waking forgotten accounts', (prisma) => new AccountsStore(prisma).wakeForgottenAnyAccount()],

@@ -153,7 +153,7 @@ export class AccountsStore {
       select w.key from wanted w
        where exists (select 1 from jobs j
                       where j.account_id = ${accountId}::uuid and j.observable_key = w.observable
-                        and j.status = 'submitting' and j.lease_token is not null)
+                        and j.status = 'submitting' and j.due_at is null and j.lease_token is not null)
           or exists (select 1 from jobs j
                       where j.account_id = ${accountId}::uuid and j.observable_key = w.observable
                         and j.status = 'unconfirmed' and j.clean_looks < ${CLEAN_LOOKS_NEEDED}::int
