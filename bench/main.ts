@@ -1,6 +1,7 @@
 /**
  * `npm run bench [-- <name> [options]]`: see docs/benchmarks.md.
  */
+import { runClaims } from './claims/claims.js';
 import { runIngress } from './ingress/ingress.js';
 import { runHistory } from './polling/history.js';
 import { runPace } from './polling/pace.js';
@@ -80,12 +81,22 @@ const HISTORY: Benchmark = {
   run: (flags) => runHistory({ jobs: flags.count('jobs') }),
 };
 
+const CLAIMS: Benchmark = {
+  summary: 'what a claimed job costs Postgres when tenants take turns',
+  flags: {
+    tenants: { placeholder: '<a,b>', help: 'tenants with waiting jobs', fallback: '1,10,100,1000' },
+    rounds: { placeholder: '<n>', help: 'of which the medians are shown', fallback: '5' },
+  },
+  run: (flags) => runClaims({ tenants: flags.counts('tenants'), rounds: flags.count('rounds') }),
+};
+
 const BENCHMARKS: Record<string, Benchmark> = {
   ingress: INGRESS,
   webhooks: WEBHOOKS,
   polling: POLLING,
   pace: PACE,
   history: HISTORY,
+  claims: CLAIMS,
 };
 
 async function main([first, ...rest]: string[]): Promise<boolean> {

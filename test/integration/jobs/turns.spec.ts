@@ -2,6 +2,7 @@ import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { Lease } from '../../../src/common/loops/lease.js';
 import { JobClaimsStore } from '../../../src/modules/jobs/job-claims.store.js';
 import { JobsSubmitter } from '../../../src/modules/jobs/jobs.submitter.js';
+import { TenantPaceStore } from '../../../src/modules/jobs/polling/tenant-pace.store.js';
 import { TenantRing } from '../../../src/modules/jobs/tenant-ring.js';
 import { buffersOf, explain, prepare, scansOf, statementOf, type Prepared } from '../../support/plans.js';
 import { idOf, useStage } from '../../support/stage.js';
@@ -220,6 +221,23 @@ describe('a claim of jobs to be sent', () => {
     await expectLittleRead();
     await stage.sql(`update tenant_paces set rest_until = now() + interval '1 hour'`);
     await expectLittleRead();
+  });
+
+  it('should be all that looks after a rest wait for, and not be read for it', async () => {
+    const looks = () => statementOf((prisma) => new TenantPaceStore(prisma).claimDueAnyTenant(new Lease(60_000), MOST));
+    const ids = await crowd(400);
+    await stage.sql(
+      `update tenant_paces set poll_due_at = now() - interval '1 minute', rest_until = now() - interval '2 seconds'`,
+    );
+    const kept = await prepare(stage.pool, await looks());
+    try {
+      await kept.explain();
+      await park(ids.slice(20), 30, '-1 second');
+      for (const plan of [await kept.explain(), await explain(stage.pool, await looks())])
+        expect(buffersOf(plan)).toBeLessThan(MOST_BUFFERS);
+    } finally {
+      kept.close();
+    }
   });
 
   it('should put off equals that are due without reading those that were put off', async () => {

@@ -107,8 +107,9 @@ export class TenantPaceStore {
            and (p.rest_until is null
                 or p.rest_until <= now() - ${PRECEDENCE_MS}::float8 * interval '1 millisecond'
                 or (p.rest_until <= now()
+                    -- The offset keeps the planner from reading all due jobs of all tenants into a hash instead.
                     and not exists (select 1 from jobs j where j.tenant_id = p.tenant_id and j.status = 'submitting'
-                                       and j.due_at <= now())))
+                                       and j.due_at <= now() offset 0)))
          order by p.poll_due_at
          limit ${limit}::int
            for update of p skip locked
