@@ -7,4 +7,11 @@ CREATE INDEX "jobs_submitting_idx" ON "jobs" ("account_id", "observable_key", "d
   WHERE "status" = 'submitting' AND "observable_key" IS NOT NULL;
 
 -- Whether a tenant has jobs under way: the index of its list by state tells that too.
-DROP INDEX IF EXISTS "jobs_under_way_idx";
+DROP INDEX "jobs_under_way_idx";
+
+-- Partial, which schema.prisma cannot say: a job that TensorPix has not given an id yet needs no entry.
+CREATE UNIQUE INDEX "jobs_account_tensorpix_key" ON "jobs" ("account_id", "tensorpix_id") WHERE "tensorpix_id" IS NOT NULL;
+DROP INDEX "jobs_account_id_tensorpix_id_key";
+
+-- Webhooks that are due, oldest first: what waits for a retry at other receivers is not read.
+CREATE INDEX "webhook_queues_oldest_idx" ON "webhook_queues" ("due_at") WHERE "due_at" IS NOT NULL;
