@@ -9,10 +9,15 @@ import { SESSION_BOUNDS } from './session-bounds.js';
  * Every statement here is meant to look its few rows up in an index. A plan that was cached while a table was small would
  * read all of it until the next ANALYZE, by a scan or by a join that hashes or merges the whole index: measured, a binding
  * update then read 4,310 rows to change one. And none runs so long that compiling it would pay.
+ *
+ * A statement is planned once a session, for whatever parameters: Postgres, which compares estimates, planned some claims at
+ * every call, and that took longer than running them. So a condition that an index depends on is written out, never a
+ * parameter (ADR 13).
  */
-const SESSION_OPTIONS = ['enable_seqscan', 'enable_hashjoin', 'enable_mergejoin', 'jit'].map(
-  (name) => `-c ${name}=off`,
-);
+const SESSION_OPTIONS = [
+  ...['enable_seqscan', 'enable_hashjoin', 'enable_mergejoin', 'jit'].map((name) => `-c ${name}=off`),
+  '-c plan_cache_mode=force_generic_plan',
+];
 const CONNECT_TIMEOUT_MS = 5_000;
 const POOL_SIZE = 10;
 /** A connection has planned its statements: one that is opened for each burst plans them anew. */

@@ -5,11 +5,11 @@ import { behind, NEWEST_FIRST } from '../../common/prisma/newest-first.js';
 import { PrismaService } from '../../common/prisma/prisma.service.js';
 import {
   AccountInUse,
-  atTensorpix,
   changeToken,
+  hasJobsUnderWay,
+  mayHaveJobs,
   saveAccount,
   tokenData,
-  UNDER_WAY,
   type TokenColumns,
   type TokenStatus,
 } from './token-columns.store.js';
@@ -160,23 +160,27 @@ export class TenantsStore {
    * one: the newest under way, else the newest of all, whichever tenant of the account sent it.
    */
   async findStanding({ id, accountId }: Pick<TenantRecord, 'id' | 'accountId'>): Promise<AccountStanding> {
-    const known = { accountId, tensorpixId: { not: null } };
-    const select = { tensorpixId: true };
-    const [mayBeThere, active] = await Promise.all([
-      this.prisma.job.count({ where: atTensorpix(id) }),
-      this.prisma.job.findFirst({
-        where: { ...known, status: { in: ['queued', 'processing'] } },
-        orderBy: { submittedAt: 'desc' },
-        select,
-      }),
+    const [mayBeThere, [active]] = await Promise.all([
+      mayHaveJobs(this.prisma, id),
+      this.prisma.$queryRaw<{ tensorpixId: bigint }[]>`
+        select j.tensorpix_id as "tensorpixId" from jobs j
+         where j.account_id = ${accountId}::uuid and j.status in ('queued', 'processing') and j.tensorpix_id is not null
+         order by j.submitted_at desc limit 1`,
     ]);
-    const proof =
-      active ?? (await this.prisma.job.findFirst({ where: known, orderBy: { tensorpixId: 'desc' }, select }));
+    const proof = active ?? (await this.findNewest(accountId));
     return {
-      mayBeThere: mayBeThere > 0,
-      accountIsActive: active !== null,
-      proofId: proof?.tensorpixId ? Number(proof.tensorpixId) : null,
+      mayBeThere,
+      accountIsActive: active !== undefined,
+      proofId: proof ? Number(proof.tensorpixId) : null,
     };
+  }
+
+  private async findNewest(accountId: string): Promise<{ tensorpixId: bigint } | undefined> {
+    const [row] = await this.prisma.$queryRaw<{ tensorpixId: bigint }[]>`
+      select j.tensorpix_id as "tensorpixId" from jobs j
+       where j.account_id = ${accountId}::uuid and j.tensorpix_id is not null
+       order by j.tensorpix_id desc limit 1`;
+    return row;
   }
 
   /**
@@ -189,7 +193,7 @@ export class TenantsStore {
       const [row] = await tx.$queryRaw<{ id: string }[]>`
         select id from tenants where id = ${id}::uuid and deleted_at is null for update`;
       if (!row) return null;
-      if ((await tx.job.count({ where: { tenantId: id, status: { in: UNDER_WAY } } })) > 0) return false;
+      if (await hasJobsUnderWay(tx, id)) return false;
       await tx.apiKey.updateMany({ where: { tenantId: id, revokedAt: null }, data: { revokedAt: new Date() } });
       await tx.webhookSecret.deleteMany({ where: { tenantId: id } });
       await tx.webhookEndpoint.updateMany({

@@ -1,14 +1,20 @@
 import { beforeAll, describe, expect, it } from '@jest/globals';
 import { Lease } from '../../../src/common/loops/lease.js';
+import { WakeUps } from '../../../src/common/loops/wake-ups.js';
+import { Metrics } from '../../../src/common/metrics.js';
 import type { PrismaService } from '../../../src/common/prisma/prisma.service.js';
+import { changeJob } from '../../../src/modules/jobs/job-change.js';
+import { JobChangesStore } from '../../../src/modules/jobs/job-changes.store.js';
 import { JobClaimsStore } from '../../../src/modules/jobs/job-claims.store.js';
 import { JobIntentsStore } from '../../../src/modules/jobs/job-intents.store.js';
 import { JobsStore, type JobFilter, type JobRef } from '../../../src/modules/jobs/jobs.store.js';
 import { ObservationsStore } from '../../../src/modules/jobs/polling/observations.store.js';
 import { TenantPaceStore } from '../../../src/modules/jobs/polling/tenant-pace.store.js';
 import { AccountsStore } from '../../../src/modules/jobs/reconciliation/accounts.store.js';
+import { SightingsStore } from '../../../src/modules/jobs/reconciliation/sightings.store.js';
 import { TenantRing } from '../../../src/modules/jobs/tenant-ring.js';
 import { RetentionStore } from '../../../src/modules/jobs/retention.store.js';
+import { hasJobsUnderWay, mayHaveJobs } from '../../../src/modules/tenants/token-columns.store.js';
 import { DeliveriesStore } from '../../../src/modules/webhooks/deliveries.store.js';
 import { buffersOf, explain, scansOf, statementOf } from '../../support/plans.js';
 import { useStage, type Team } from '../../support/stage.js';
@@ -25,10 +31,15 @@ const LEASE = new Lease(60_000);
 
 let team: Team;
 let tenantId: string;
+let accountId: string;
 
 beforeAll(async () => {
   team = await stage.team();
   tenantId = team.id;
+  [{ accountId }] = (await stage.sql<{ accountId: string }>(
+    `select account_id as "accountId" from tenants where id = $1`,
+    [tenantId],
+  )) as [{ accountId: string }];
   const insert = `
     insert into jobs (id, tenant_id, account_id, kind, status, tensorpix_id, input, callback_url, callback_events, progress, reported_progress,
                       created_at, submitted_at, finished_at)
@@ -73,6 +84,20 @@ function shown(count: number) {
 
 const TURN = { ...new TenantRing().stretch, limit: 64, most: 8, busy: [] };
 
+function ids(count: number): number[] {
+  return shown(count).map(({ id }) => id);
+}
+
+/** The statement that writes what was seen of a job, with its webhook. */
+async function applyChange(prisma: PrismaService): Promise<void> {
+  const [row] = await stage.sql<{ id: string }>(`select id from jobs where status = 'processing' limit 1`);
+  const found = await stage.gateway.app.get(JobsStore, { strict: false }).findRecord(tenantId, row?.id ?? '');
+  if (!found) throw new Error('no job');
+  const change = changeJob(found.job, { status: 'finished' }, found.time.now());
+  const { app } = stage.gateway;
+  await new JobChangesStore(prisma, app.get(WakeUps), app.get(Metrics)).apply(change, { pollLease: LEASE.token });
+}
+
 /** The statement that records a job, and its answer that is not there. */
 async function recordIntent(prisma: PrismaService): Promise<void> {
   const store = new JobIntentsStore(prisma, new JobsStore(prisma));
@@ -113,6 +138,13 @@ describe('a hundred thousand jobs that have ended', () => {
       'a page of what was not delivered',
       (prisma) => new JobsStore(prisma).findPage(tenantId, { ...NOTHING, undelivered: true }, 100, undefined),
     ],
+    ['the change of a job', applyChange],
+    ['what an account has of unknown outcome', (prisma) => new AccountsStore(prisma).findUnknown(accountId)],
+    ['the newest job that an account has', (prisma) => new AccountsStore(prisma).findNewestActive(accountId)],
+    ['which jobs of a page are owned', (prisma) => new AccountsStore(prisma).findOwned(accountId, ids(ACTIVE))],
+    ['noting jobs of others', (prisma) => new SightingsStore(prisma).note(accountId, ids(ACTIVE))],
+    ['whether a tenant has jobs under way', (prisma) => hasJobsUnderWay(prisma, tenantId)],
+    ['whether TensorPix has jobs of a tenant', (prisma) => mayHaveJobs(prisma, tenantId)],
     ['nothing to remove', (prisma) => new RetentionStore(prisma).deleteEndedAnyTenant(36_000, null, 200)],
     ['old webhooks without a job', (prisma) => new DeliveriesStore(prisma).deleteOldWithoutJobAnyTenant(90, 500)],
   ])('should cost nothing (invariant 13): %s', async (_, run) => {
