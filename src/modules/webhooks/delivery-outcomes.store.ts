@@ -7,7 +7,7 @@ import { PrismaService } from '../../common/prisma/prisma.service.js';
 import { retryWhileAway } from '../../common/prisma/retry-while-away.js';
 import type { AttemptRecord } from './attempt-record.js';
 import { FAILURES_UNTIL_SUPERSEDED, OPEN, supersederOf } from './deliveries.sql.js';
-import type { ClaimedDelivery } from './delivery-queues.store.js';
+import type { ClaimedDelivery } from './delivery-claims.store.js';
 import { TEST_WEBHOOK_TYPE } from './webhook-types.js';
 
 /** What an attempt came to. */
@@ -115,7 +115,8 @@ export class DeliveryOutcomesStore {
         -- What a person got through need not be waited for.
         update webhook_queues q set due_at = ${DUE_NOW}
           from held i
-         where i.manual and i.was_open and i.status = 'delivered' and q.id = i.home_id and q.lease_token is null and q.due_at > now()
+         where i.manual and i.was_open and i.status = 'delivered' and q.id = i.home_id
+           and case when q.lease_token is null then q.due_at > now() end
       ), combined as (
         -- A scheduled attempt and manual ones of the same delivery may come in together: one that got through decides.
         select delivery_id, bool_or(final = 'delivered') as delivered, max(final) filter (where not manual) as scheduled,

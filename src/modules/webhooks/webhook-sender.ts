@@ -1,7 +1,7 @@
 import { Injectable, type OnModuleDestroy } from '@nestjs/common';
 import { OutboundClient, type OutboundOutcome } from '../../common/outbound/outbound-client.js';
 import { attemptRecord, type AttemptRecord } from './attempt-record.js';
-import type { ClaimedDelivery } from './delivery-queues.store.js';
+import type { ClaimedDelivery } from './delivery-claims.store.js';
 import { EndpointHeaders } from './endpoint-headers.js';
 import { webhookHeaders } from './signature.js';
 import { SigningSecrets } from './signing-secrets.js';

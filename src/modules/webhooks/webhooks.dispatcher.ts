@@ -8,7 +8,9 @@ import type { OutboundOutcome } from '../../common/outbound/outbound-client.js';
 import { UnderWay } from '../../common/loops/under-way.js';
 import { WakeUps } from '../../common/loops/wake-ups.js';
 import { DeliveryOutcomesStore, type DeliveryOutcome } from './delivery-outcomes.store.js';
-import { DeliveryQueuesStore, type ClaimedDelivery } from './delivery-queues.store.js';
+import type { ClaimedDelivery } from './delivery-claims.store.js';
+import { DeliveryQueuesStore } from './delivery-queues.store.js';
+import { DueSearch } from './due-search.js';
 import { EndpointShutdown } from './endpoint-shutdown.js';
 import { PLACES, ReceiverGate, type Places, type Pool } from './receiver-gate.js';
 import { isGone, verdictOf, type Verdict } from './retry-schedule.js';
@@ -36,6 +38,7 @@ export class WebhooksDispatcher implements OnApplicationBootstrap {
 
   constructor(
     @Inject(CONFIG) private readonly config: Config,
+    private readonly search: DueSearch,
     private readonly queues: DeliveryQueuesStore,
     private readonly outcomes: DeliveryOutcomesStore,
     private readonly sender: WebhookSender,
@@ -59,14 +62,14 @@ export class WebhooksDispatcher implements OnApplicationBootstrap {
     this.limited = places.pools.proven < MIN_FREE;
     if (this.limited) return false;
     const lease = new Lease(this.config.callbackTimeoutMs + LEASE_MARGIN_MS);
-    const { deliveries: claimed, empty } = await this.queues.claimDueAnyTenant(lease, places);
+    const { deliveries: claimed, empty, more } = await this.search.claim(lease, places);
     const held = claimed.filter(({ receiver }) => receiver === 'holds').map(({ queueId }) => queueId);
     for (const delivery of claimed) if (delivery.receiver !== 'holds') this.start(delivery, lease);
     this.limited = isLimited(places, claimed);
     // Nothing is lost when these fail: what they leave is due again when the claim expires.
     if (held.length > 0) await this.queues.hold(held, lease.token);
     if (empty.length > 0) await this.queues.discard(empty, lease.token);
-    return held.length > 0 || (this.limited && claimed.length > 0);
+    return more || held.length > 0 || (this.limited && claimed.length > 0);
   }
 
   /** Waits for the attempts under way, which their own wall clock bounds. */

@@ -3,8 +3,10 @@ import { CONFIG, type Config } from '../../common/config/config.js';
 import { OutboundClient } from '../../common/outbound/outbound-client.js';
 import { DeliveriesStore } from './deliveries.store.js';
 import { DeliveryOutcomesStore } from './delivery-outcomes.store.js';
+import { DeliveryClaimsStore } from './delivery-claims.store.js';
 import { DeliveryQueuesStore } from './delivery-queues.store.js';
 import { EndpointHeaders } from './endpoint-headers.js';
+import { DueSearch } from './due-search.js';
 import { EndpointShutdown } from './endpoint-shutdown.js';
 import { ManualRetriesStore } from './manual-retries.store.js';
 import { CONNECTIONS_AN_ORIGIN } from './receiver-gate.js';
@@ -24,6 +26,7 @@ import { WebhooksSweeper } from './webhooks.sweeper.js';
   controllers: [WebhookSecretController, WebhookEndpointsController, WebhookDeliveriesController],
   providers: [
     DeliveriesStore,
+    DeliveryClaimsStore,
     DeliveryQueuesStore,
     DeliveryOutcomesStore,
     ManualRetriesStore,
@@ -33,6 +36,7 @@ import { WebhooksSweeper } from './webhooks.sweeper.js';
     WebhookDeliveriesService,
     SigningSecrets,
     EndpointHeaders,
+    DueSearch,
     EndpointShutdown,
     WebhookSender,
     WebhooksDispatcher,

@@ -4,7 +4,8 @@ import request from 'supertest';
 import { JobsPoller } from '../../../src/modules/jobs/polling/jobs.poller.js';
 import { Lease } from '../../../src/common/loops/lease.js';
 import { DeliveryOutcomesStore } from '../../../src/modules/webhooks/delivery-outcomes.store.js';
-import { DeliveryQueuesStore, type ClaimedDelivery } from '../../../src/modules/webhooks/delivery-queues.store.js';
+import { DeliveryClaimsStore, type ClaimedDelivery } from '../../../src/modules/webhooks/delivery-claims.store.js';
+import { DeliveryQueuesStore } from '../../../src/modules/webhooks/delivery-queues.store.js';
 import { ManualRetriesStore } from '../../../src/modules/webhooks/manual-retries.store.js';
 import { ReceiverGate } from '../../../src/modules/webhooks/receiver-gate.js';
 import { WebhooksDispatcher } from '../../../src/modules/webhooks/webhooks.dispatcher.js';
@@ -325,8 +326,8 @@ describe('outcomes that come in together', () => {
   async function claim(): Promise<{ lease: Lease; claimed: ClaimedDelivery[] }> {
     const lease = new Lease(60_000);
     await stage.sql('select pg_sleep(0.005)');
-    const queues = stage.gateway.app.get(DeliveryQueuesStore, { strict: false });
-    const { deliveries } = await queues.claimDueAnyTenant(lease, new ReceiverGate().places());
+    const claims = stage.gateway.app.get(DeliveryClaimsStore, { strict: false });
+    const { deliveries } = await claims.claimOldestAnyTenant(lease, new ReceiverGate().places());
     return { lease, claimed: deliveries };
   }
 
@@ -382,6 +383,7 @@ describe('outcomes that come in together', () => {
 
 describe('a queue', () => {
   const queues = () => stage.gateway.app.get(DeliveryQueuesStore, { strict: false });
+  const claims = () => stage.gateway.app.get(DeliveryClaimsStore, { strict: false });
   const stateOf = (id: string) =>
     stage.sql<{ due: boolean }>('select due_at <= now() as due from webhook_queues where id = $1', [id]);
 
@@ -418,7 +420,7 @@ describe('a queue', () => {
       [id, team.id, stage.receiver.url],
     );
     const lease = new Lease(60_000);
-    const { deliveries, empty } = await queues().claimDueAnyTenant(lease, new ReceiverGate().places());
+    const { deliveries, empty } = await claims().claimOldestAnyTenant(lease, new ReceiverGate().places());
     expect([deliveries, empty.map(({ queueId }) => queueId)]).toEqual([[], [id]]);
     // The claim read the webhooks before this one was committed, and the queue's version after.
     await stage.sendAgain(id);
@@ -468,7 +470,7 @@ describe('a queue', () => {
     await stage.sql(`delete from webhook_queues where id <> $1`, [id]);
     const lease = new Lease(60_000);
     await stage.sql('select pg_sleep(0.005)');
-    const { deliveries } = await queues().claimDueAnyTenant(lease, new ReceiverGate().places());
+    const { deliveries } = await claims().claimOldestAnyTenant(lease, new ReceiverGate().places());
     const delivery = deliveries[0] as ClaimedDelivery;
     await stage.sql(
       `insert into webhook_deliveries (id, tenant_id, job_id, queue_id, sequence, event_type, url, body, status)

@@ -1,9 +1,9 @@
 import { beforeAll, describe, expect, it } from '@jest/globals';
 import { Lease } from '../../../src/common/loops/lease.js';
-import { DeliveryQueuesStore } from '../../../src/modules/webhooks/delivery-queues.store.js';
+import { DeliveryClaimsStore, type ClaimedDelivery } from '../../../src/modules/webhooks/delivery-claims.store.js';
 import { DeliveryOutcomesStore } from '../../../src/modules/webhooks/delivery-outcomes.store.js';
-import type { ClaimedDelivery } from '../../../src/modules/webhooks/delivery-queues.store.js';
-import { ReceiverGate } from '../../../src/modules/webhooks/receiver-gate.js';
+import { DueSearch } from '../../../src/modules/webhooks/due-search.js';
+import { PLACES, ReceiverGate, type Places } from '../../../src/modules/webhooks/receiver-gate.js';
 import { buffersOf, explain, scansOf, statementOf } from '../../support/plans.js';
 import { useStage } from '../../support/stage.js';
 
@@ -14,6 +14,8 @@ const HISTORY = 100_000;
 /** Queues of a receiver that takes nothing now. */
 const WAITING = 20_000;
 const DUE = 20;
+/** Receivers that failed, of which nothing is due before an hour has passed. */
+const RETRYING = 2_000;
 /** Buffers that a statement on twenty webhooks may touch: an absolute bound, however much else there is. */
 const MOST_BUFFERS = 2_000;
 
@@ -46,21 +48,70 @@ beforeAll(async () => {
   await stage.sql('analyze');
 }, 120_000);
 
+/** A gate that has no place left for the dead receiver. */
+function gateWithoutDead(): ReceiverGate {
+  let clock = 0;
+  const gate = new ReceiverGate(() => clock);
+  for (let visits = 0; visits < 2; visits += 1) gate.enter('https://dead.example.com');
+  clock += 15_000;
+  expect(gate.places().origins).toEqual({ 'https://dead.example.com': { pool: 'penalised', free: 0 } });
+  return gate;
+}
+
 describe('a claim of webhooks', () => {
-  it('should read what is due and what there are places for, whatever else there is (invariant 13)', async () => {
-    let clock = 0;
-    const gate = new ReceiverGate(() => clock);
-    const visits = [1, 2].map(() => gate.enter('https://dead.example.com'));
-    clock += 15_000;
-    const places = gate.places();
-    expect(places.origins).toEqual({ 'https://dead.example.com': { pool: 'penalised', free: 0 } });
-    const statement = await statementOf((prisma) =>
-      new DeliveryQueuesStore(prisma).claimDueAnyTenant(new Lease(10_000), places),
+  it.each<[string, (claims: DeliveryClaimsStore, places: Places) => Promise<unknown>]>([
+    ['of the oldest', (claims, places) => claims.claimOldestAnyTenant(new Lease(10_000), places)],
+    ['by receiver', (claims, places) => claims.claimByOriginAnyTenant(new Lease(10_000), places, '')],
+  ])(
+    'should read what is due and what there are places for, whatever else there is (invariant 13): %s',
+    async (_, run) => {
+      const statement = await statementOf((prisma) => run(new DeliveryClaimsStore(prisma), gateWithoutDead().places()));
+      const plan = await explain(stage.pool, statement);
+      expect(scansOf(plan)).toEqual([]);
+      expect(buffersOf(plan)).toBeLessThan(MOST_BUFFERS);
+    },
+  );
+
+  it('should not pay for receivers whose webhooks wait for a retry', async () => {
+    const buffers = async (run: (claims: DeliveryClaimsStore, places: Places) => Promise<unknown>) => {
+      const statement = await statementOf((prisma) => run(new DeliveryClaimsStore(prisma), gateWithoutDead().places()));
+      return buffersOf(await explain(stage.pool, statement));
+    };
+    const oldest = () => buffers((claims, places) => claims.claimOldestAnyTenant(new Lease(10_000), places));
+    const byReceiver = () => buffers((claims, places) => claims.claimByOriginAnyTenant(new Lease(10_000), places, ''));
+    const before = await oldest();
+    await stage.sql(
+      `insert into webhook_queues (id, tenant_id, origin, due_at)
+       select gen_random_uuid(), $1, 'https://waits-' || n || '.example.com', now() + interval '1 hour'
+         from generate_series(1, $2::int) as n`,
+      [tenantId, RETRYING],
     );
-    const plan = await explain(stage.pool, statement);
-    expect(scansOf(plan)).toEqual([]);
-    expect(buffersOf(plan)).toBeLessThan(MOST_BUFFERS);
-    expect(visits).toHaveLength(2);
+    // A level more in an index is read now and then.
+    expect(await oldest()).toBeLessThan(before + 100);
+    // Receiver by receiver it costs a few pages each, of two hundred at most.
+    expect(await byReceiver()).toBeLessThan(MOST_BUFFERS);
+    await stage.sql('analyze webhook_queues');
+    expect(await oldest()).toBeLessThan(before + 100);
+    expect(await byReceiver()).toBeLessThan(MOST_BUFFERS);
+  });
+
+  it('should find a receiver that takes webhooks behind one that takes nothing, and end its search', async () => {
+    const search = new DueSearch(stage.gateway.app.get(DeliveryClaimsStore, { strict: false }));
+    const gate = gateWithoutDead();
+    const lease = new Lease(60_000);
+    const found: string[] = [];
+    let claims = 0;
+    for (let more = true; more; claims += 1) {
+      const claimed = await search.claim(lease, gate.places());
+      for (const { origin } of claimed.deliveries) gate.enter(origin);
+      found.push(...claimed.deliveries.map(({ origin }) => origin));
+      more = claimed.more;
+      // Two thousand receivers, two hundred a walk: three times around at most.
+      expect(claims).toBeLessThan(34);
+    }
+    expect(new Set(found)).toEqual(new Set(['https://alive.example.com']));
+    expect(found).toHaveLength(PLACES.new.anOrigin);
+    expect(await search.claim(lease, gate.places())).toMatchObject({ deliveries: [] });
   });
 });
 
