@@ -89,7 +89,7 @@ class Stage {
   ) {
     const { seed, databaseUrl } = options;
     this.random = new Random(seed);
-    this.kills = new KillCounts(options.points);
+    this.kills = new KillCounts(options.points, options.hits);
     this.records = new Records(databaseUrl);
     this.weather = new Weather(simulator.control, this.random.fork('weather'));
     this.foreign = new ForeignSystem(simulator);

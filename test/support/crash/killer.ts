@@ -24,8 +24,14 @@ export class KillCounts {
   stills = 0;
   private readonly misses = new Map<KillPoint, number>();
 
-  /** @param points where to kill */
-  constructor(private readonly points: readonly KillPoint[]) {
+  /**
+   * @param points where to kill
+   * @param wanted how often at each of them; what was hit less often comes first
+   */
+  constructor(
+    private readonly points: readonly KillPoint[],
+    private readonly wanted: number,
+  ) {
     this.hits = new Map(points.map((point) => [point, 0]));
   }
 
@@ -33,13 +39,24 @@ export class KillCounts {
     return [...this.hits.values()].reduce((sum, hits) => sum + hits, 0);
   }
 
-  /** Some of those that were hit least, among the ones that are passed at all; none before any is. */
+  /**
+   * Some of those that were hit least, among the ones that are passed at all; none before any is. While points are left that
+   * are wanted, only those: a process that is not killed elsewhere meanwhile lives long enough to pass the rare ones.
+   */
   next(passages: ReadonlyMap<KillPoint, number>, random: Random): KillPoint[] {
     const weightOf = (point: KillPoint): number => (this.hits.get(point) ?? 0) + MISS * (this.misses.get(point) ?? 0);
     const passed = this.points.filter((point) => passages.has(point));
-    const least = Math.min(...passed.map(weightOf));
-    const points = passed.filter((point) => weightOf(point) < least + MISS);
-    return points.length === 0 ? [] : Array.from({ length: MOST_ARMED }, () => random.pick(points));
+    const missing = passed.filter((point) => (this.hits.get(point) ?? 0) < this.wanted);
+    const candidates = missing.length > 0 ? missing : passed;
+    if (candidates.length <= MOST_ARMED) return candidates;
+    const least = Math.min(...candidates.map(weightOf));
+    const points = candidates.filter((point) => weightOf(point) < least + MISS);
+    return Array.from({ length: MOST_ARMED }, () => random.pick(points));
+  }
+
+  /** Whether all of these were waited for in vain before: such points are taken when they come. */
+  areRare(points: readonly KillPoint[]): boolean {
+    return points.every((point) => this.misses.has(point));
   }
 
   hit(point: KillPoint): void {
@@ -82,7 +99,8 @@ export async function keepKilling(
       await pause(IDLE_MS, stopping);
       continue;
     }
-    const reached = killSwitch.arm(points, random.whole(0, MOST_SKIPPED), kills);
+    const skip = counts.areRare(points) ? 0 : random.whole(0, MOST_SKIPPED);
+    const reached = killSwitch.arm(points, skip, kills);
     const point = await Promise.race([reached, pause(PATIENCE_MS, stopping)]);
     if (!point) {
       killSwitch.disarm();
