@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import type { ServerResponse } from 'node:http';
 import pg from 'pg';
 import { startSimulator, type Simulator } from '../../simulator/simulator.js';
 import { useDatabase } from '../support/database.js';
@@ -127,7 +128,8 @@ describe('a gateway that is told to stop', () => {
 
   it('should answer 503 with Retry-After to what comes in while it finishes its work', async () => {
     const gateway = await start();
-    receiver.answer((_, response) => void setTimeout(() => response.writeHead(204).end(), 5_000));
+    const open: ServerResponse[] = [];
+    receiver.answer((_, response) => void open.push(response));
     const { body } = await create(gateway, { callback_url: receiver.url });
     const { id } = JSON.parse(body) as { id: string };
     await eventually(
@@ -145,6 +147,7 @@ describe('a gateway that is told to stop', () => {
     expect(await refused.json()).toMatchObject({ status: 503, code: 'unavailable', request_id: expect.any(String) });
     expect((await fetch(`${gateway.url}/health/ready`)).status).toBe(503);
     expect((await fetch(`${gateway.url}/health/live`)).status).toBe(200);
+    for (const response of open) response.writeHead(204).end();
     expect(await ended).toBe(0);
   });
 });
