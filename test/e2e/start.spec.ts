@@ -31,7 +31,7 @@ async function startWith(overrides: NodeJS.ProcessEnv): Promise<{ code: number |
 }
 
 describe('a start that cannot succeed', () => {
-  it.each([
+  it.concurrent.each([
     ['DATABASE_URL', undefined],
     ['DATABASE_URL', 'mysql://secret-value@localhost/x'],
     ['ADMIN_API_KEY', undefined],
