@@ -5,6 +5,7 @@ import type { Fault, FaultKind, FaultRule } from '../../simulator/faults.js';
 import type { SimulatorOptions } from '../../simulator/options.js';
 import type { LoggedRequest } from '../../simulator/request-log.js';
 import { startSimulator, type Simulator } from '../../simulator/simulator.js';
+import { WakeUps } from '../../src/common/loops/wake-ups.js';
 import { useDatabase } from './database.js';
 import { createTenant, eventually, startGateway, type Gateway, type TestTenant } from './gateway.js';
 import { startReceiver, type Receiver } from './receiver.js';
@@ -55,7 +56,11 @@ export interface StageOptions {
   /** Environment of the gateway beside `gatewayEnv`. */
   env?: NodeJS.ProcessEnv;
   simulator?: Partial<SimulatorOptions>;
+  /** What is due is sent at once, and not at the next of the loops' intervals: wake-ups only shorten waits (invariant 14). */
+  hurry?: boolean;
 }
+
+const HURRY_MS = 200;
 
 let teams = 0;
 let sources = 0;
@@ -84,6 +89,18 @@ export class Stage {
   fault(team: Team, fault: Fault | FaultKind, rule: Omit<FaultRule, 'fault'> = {}): void {
     const match = { method: 'POST', path: CREATE_VIDEO, token: team.token, ...rule.match };
     this.simulator.control.addFault({ ...rule, match, fault });
+  }
+
+  /** Ends what is wrong for this team; what is for others, of tests beside this one, goes on. */
+  endFaults(team: Team): void {
+    const { control } = this.simulator;
+    for (const { id, rule } of control.listFaults()) if (rule.match?.token === team.token) control.removeFault(id);
+  }
+
+  /** Makes the loops that send look for what is due. */
+  hurry(): void {
+    const wakeUps = this.gateway.app.get(WakeUps, { strict: false });
+    for (const topic of ['deliveries', 'submissions'] as const) wakeUps.wake(topic);
   }
 
   /** `POST /v1/jobs` with a source that no other test has. */
@@ -235,6 +252,7 @@ export function idOf(response: Response): string {
 /** Starts everything before the file's tests and stops it after them; faults end with the test that made them. */
 export function useStage(options: StageOptions = {}): Stage {
   const stage = new Stage();
+  let hurrying: NodeJS.Timeout | undefined;
   const database = useDatabase();
   beforeAll(async () => {
     const simulator = { autoCreateAccounts: true, queueMs: 100, durationMs: 300, ...options.simulator };
@@ -244,12 +262,14 @@ export function useStage(options: StageOptions = {}): Stage {
     stage.pool = new pg.Pool({ connectionString: stage.databaseUrl, max: 3 });
     stage.pool.on('error', () => undefined);
     stage.gateway = await startGateway(stage.databaseUrl, stage.simulator.url, options.env);
+    if (options.hurry) hurrying = setInterval(() => stage.hurry(), HURRY_MS);
   });
   afterEach(() => {
     stage.simulator?.control.clearFaults();
     stage.receiver?.answer((_, response) => void response.writeHead(204).end());
   });
   afterAll(async () => {
+    clearInterval(hurrying);
     stage.simulator?.control.clearFaults();
     await stage.gateway?.close();
     await stage.pool?.end();

@@ -2,7 +2,7 @@ import { describe, expect, it } from '@jest/globals';
 import type { Fault } from '../../../simulator/faults.js';
 import { CREATE_IMAGE, idOf, useStage, type Team } from '../../support/stage.js';
 
-const stage = useStage({ env: { TENSORPIX_TIMEOUT_MS: '2000' } });
+const stage = useStage({ env: { TENSORPIX_TIMEOUT_MS: '2000' }, hurry: true });
 
 function fault(team: Team, which: Fault, times = 1): void {
   stage.fault(team, which, { times, match: { method: 'POST', path: CREATE_IMAGE, token: team.token } });

@@ -7,7 +7,7 @@ import { ADMIN_KEY, createTenant, eventually, startGateway, type Gateway } from 
 import { CREATE_VIDEO, idOf, sourceUrl, useStage, type Team } from '../../support/stage.js';
 
 const ENV = { TENSORPIX_TIMEOUT_MS: '1000', RECONCILE_GRACE_MS: '400' };
-const stage = useStage({ env: ENV });
+const stage = useStage({ env: ENV, hurry: true });
 const ADMIN = { authorization: `Bearer ${ADMIN_KEY}` };
 
 /** Jobs that TensorPix made, and charged, for the team. */
@@ -72,7 +72,7 @@ describe('an odd answer to a create', () => {
 
 describe('lists that lie while a job is looked for', () => {
   /** The list as it is, with something changed, for so many looks. */
-  function lie(team: Team, body: unknown, times = 6): void {
+  function lie(team: Team, body: unknown, times: number): void {
     stage.simulator.control.addFault({
       match: { method: 'GET', path: '/api/jobs/$', token: team.token },
       times,
@@ -80,7 +80,7 @@ describe('lists that lie while a job is looked for', () => {
     });
   }
 
-  it.each([
+  it.concurrent.each([
     ['a count too high', { count: 7, next: null, previous: null, results: [] }],
     ['no count', { next: null, previous: null, results: [] }],
     ['a count that is text', { count: '0', next: null, previous: null, results: [] }],
@@ -100,7 +100,7 @@ describe('lists that lie while a job is looked for', () => {
     );
     expect((await stage.row(id)).status).toBe('unconfirmed');
     expect(await stage.eventTypes(id)).not.toContain('job.not_found');
-    stage.simulator.control.clearFaults();
+    stage.endFaults(team);
     await untilBound(id);
     expect([made(team), stage.creates(team)]).toEqual([1, 1]);
   });

@@ -3,7 +3,7 @@ import { request as httpRequest, type ClientRequest } from 'node:http';
 import { eventually } from '../../support/gateway.js';
 import { idOf, sourceUrl, useStage, type Team } from '../../support/stage.js';
 
-const stage = useStage({ env: { TENSORPIX_TIMEOUT_MS: '4000' } });
+const stage = useStage({ env: { TENSORPIX_TIMEOUT_MS: '4000' }, hurry: true });
 const SLOW = { kind: 'slow', delay_ms: 1_500 } as const;
 
 describe('a caller that does not wait as long as TensorPix takes', () => {

@@ -8,6 +8,7 @@ import { idOf, useStage, type Team } from '../../support/stage.js';
 const stage = useStage({
   env: { CALLBACK_TIMEOUT_MS: '2000', CALLBACK_RETRY_SCHEDULE_MS: '3600000,3600000' },
   simulator: { queueMs: 3_600_000 },
+  hurry: true,
 });
 
 type Answer = (webhook: ReceivedWebhook, response: ServerResponse) => void;

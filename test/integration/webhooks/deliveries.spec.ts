@@ -9,6 +9,7 @@ import { idOf, useStage, type Team } from '../../support/stage.js';
 const stage = useStage({
   env: { CALLBACK_RETRY_SCHEDULE_MS: '20,20', CALLBACK_TIMEOUT_MS: '2000' },
   simulator: { queueMs: 3_600_000 },
+  hurry: true,
 });
 
 interface Attempt {
