@@ -4,8 +4,22 @@ import { createRequire } from 'node:module';
 /** @type {typeof import('@jest/test-sequencer')} */
 const { default: TestSequencer } = createRequire(import.meta.url)('@jest/test-sequencer');
 
-/** What takes minutes, longest first: at the end it would keep one worker busy alone. */
-const LONG = ['submission-crash', 'webhook-crash', 'odd-answers', 'polling-crash'];
+/**
+ * What takes long, and comes first: at the end it would keep one worker busy alone. The two crash runs keep both cores busy by
+ * starting gateways, so the second has its turn when the first is about to end; what is between them waits most of the time.
+ */
+const LONG = [
+  'submission-crash',
+  'odd-answers',
+  'polling-crash',
+  'reconciliation',
+  'waiting',
+  'webhook-crash',
+  'demo',
+  'start',
+  'crash',
+  'shutdown',
+];
 
 /** Begins with the longest test files; the rest in Jest's own order. */
 export default class LongFirstSequencer extends TestSequencer {
