@@ -6,7 +6,7 @@ import { CREATE_VIDEO, idOf, sourceUrl, useStage, type Team } from '../../suppor
 
 /** Short enough to see two looks, long enough that nothing is judged before its time. */
 const GRACE_MS = 400;
-const stage = useStage({ env: { TENSORPIX_TIMEOUT_MS: '500', RECONCILE_GRACE_MS: String(GRACE_MS) }, hurry: true });
+const stage = useStage({ env: { TENSORPIX_TIMEOUT_MS: '500', RECONCILE_GRACE_MS: String(GRACE_MS) } });
 const ADMIN = { authorization: `Bearer ${ADMIN_KEY}` };
 
 async function unconfirmed(team: Team, kind: FaultKind, fields: object = {}, headers = {}): Promise<string> {

@@ -3,11 +3,11 @@ import { request as httpRequest, type ClientRequest } from 'node:http';
 import { eventually } from '../../support/gateway.js';
 import { idOf, sourceUrl, useStage, type Team } from '../../support/stage.js';
 
-const stage = useStage({ env: { TENSORPIX_TIMEOUT_MS: '4000' }, hurry: true });
+const stage = useStage({ env: { TENSORPIX_TIMEOUT_MS: '4000' } });
 const SLOW = { kind: 'slow', delay_ms: 1_500 } as const;
 
 describe('a caller that does not wait as long as TensorPix takes', () => {
-  it('should get 202 sending, and the job its id and job.queued when TensorPix answers', async () => {
+  it.concurrent('should get 202 sending, and the job its id and job.queued when TensorPix answers', async () => {
     const team = await stage.team();
     stage.fault(team, SLOW, { times: 1 });
     const created = await stage.video(team, stage.callback, { prefer: 'wait=1' });
@@ -19,7 +19,7 @@ describe('a caller that does not wait as long as TensorPix takes', () => {
     expect((await stage.get(team, `/v1/jobs/${id}`)).body.tensorpix_id).toEqual(expect.any(Number));
   });
 
-  it('should get 202 at once with wait=0, though TensorPix answers quickly', async () => {
+  it.concurrent('should get 202 at once with wait=0, though TensorPix answers quickly', async () => {
     const team = await stage.team();
     const created = await stage.video(team, stage.callback, { prefer: 'wait=0' });
     expect([created.status, created.body.status_reason]).toEqual([202, 'sending']);
@@ -27,18 +27,21 @@ describe('a caller that does not wait as long as TensorPix takes', () => {
     expect(stage.creates(team)).toBe(1);
   });
 
-  it.each(['', ', handling=strict'])('should be told of a later refusal by job.failed%s', async (handling) => {
-    const team = await stage.team();
-    const url = sourceUrl('not-a-video');
-    stage.fault(team, SLOW, { times: 1 });
-    const created = await stage.video(team, { ...stage.callback, video_url: url }, { prefer: `wait=1${handling}` });
-    expect(created.status).toBe(202);
-    const id = idOf(created);
-    await stage.untilWebhooks(id, ['job.failed']);
-    const { error } = await stage.row(id);
-    expect(error).toMatchObject({ code: 'validation_failed' });
-    expect(Object.keys(error?.errors ?? {})).toEqual(['video_url']);
-  });
+  it.concurrent.each(['', ', handling=strict'])(
+    'should be told of a later refusal by job.failed%s',
+    async (handling) => {
+      const team = await stage.team();
+      const url = sourceUrl('not-a-video');
+      stage.fault(team, SLOW, { times: 1 });
+      const created = await stage.video(team, { ...stage.callback, video_url: url }, { prefer: `wait=1${handling}` });
+      expect(created.status).toBe(202);
+      const id = idOf(created);
+      await stage.untilWebhooks(id, ['job.failed']);
+      const { error } = await stage.row(id);
+      expect(error).toMatchObject({ code: 'validation_failed' });
+      expect(Object.keys(error?.errors ?? {})).toEqual(['video_url']);
+    },
+  );
 
   it('should see it unconfirmed when TensorPix then gives no answer', async () => {
     const team = await stage.team();
@@ -82,7 +85,7 @@ async function theRow(team: Team): Promise<string> {
 }
 
 describe('a caller that has hung up', () => {
-  it('should be told of the refusal by job.failed', async () => {
+  it.concurrent('should be told of the refusal by job.failed', async () => {
     const team = await stage.team();
     stage.fault(team, { kind: 'slow', delay_ms: 2_500 }, { times: 1 });
     const request = openCreate(team, { ...stage.callback, video_url: sourceUrl('not-a-video') });
@@ -96,7 +99,7 @@ describe('a caller that has hung up', () => {
     expect(await stage.row(id)).toMatchObject({ status: 'failed', error: { code: 'validation_failed' } });
   });
 
-  it('should still get its job, once', async () => {
+  it.concurrent('should still get its job, once', async () => {
     const team = await stage.team();
     stage.fault(team, SLOW, { times: 1 });
     const request = openCreate(team, stage.callback);
