@@ -5,8 +5,10 @@ import type { Records, Row } from './records.js';
 
 const LOOK_MS = 400;
 const PROGRESS_MS = 15_000;
-/** Rows that do not change for so long will not: beyond every pause of the gateway's that can be due in a run. */
+/** Rows that do not change for so long will not: what they wait for by design is not waited for here. */
 const PATIENCE_MS = 90_000;
+/** The longest pause that the gateway makes before it sends again, however often that went wrong. A row that waits longer is stuck. */
+const LONGEST_PAUSE_MS = 300_000;
 /** Whatever still changes then goes round in a circle. */
 const LONGEST_MS = 900_000;
 /** The person looks again before it decides: a sender's answer may just be on its way. */
@@ -41,7 +43,7 @@ export async function settle(
       if (count === LOOKS_BEFORE_DECISION) await person.decideAbout(row);
     }
     await records.letResultsBeMissed();
-    await records.letPausesEnd(PATIENCE_MS);
+    await records.letPausesEnd(LONGEST_PAUSE_MS);
     const now = await records.fingerprintOfOpenRows();
     if (now !== print || !nothingCanCome) changedAtMs = performance.now();
     else if (performance.now() - changedAtMs > PATIENCE_MS) return open;
