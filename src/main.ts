@@ -1,7 +1,6 @@
 import type { NestFastifyApplication } from '@nestjs/platform-fastify';
 import { ConfigError, parseConfig, type Config } from './common/config/config.js';
-import { Logger } from './common/logging/logger.js';
-import { createApp, shutDown } from './app.setup.js';
+import type { Logger } from './common/logging/logger.js';
 
 /** A start that cannot succeed says why in one line and never shows a value. */
 function refuse(error: ConfigError): never {
@@ -20,10 +19,15 @@ function readConfig(): Config {
 
 async function main(): Promise<void> {
   const config = readConfig();
+  // Two thousand files, and seconds of a small container's CPU: loaded once it is clear that the start can succeed.
+  const [{ createApp, shutDown }, { Logger }] = await Promise.all([
+    import('./app.setup.js'),
+    import('./common/logging/logger.js'),
+  ]);
   const logger = new Logger(config.logLevel);
   try {
     const app = await createApp(config, logger);
-    await listen(app, config);
+    await listen(app, config, () => shutDown(app));
     logger.info({ url: await app.getUrl(), role: config.role }, 'listening');
     const stop = onceStopped(config, logger, () => shutDown(app));
     process.on('SIGTERM', stop);
@@ -36,11 +40,11 @@ async function main(): Promise<void> {
 }
 
 /** The loops run already: a port that is taken must not cut off what they have begun. */
-async function listen(app: NestFastifyApplication, config: Config): Promise<void> {
+async function listen(app: NestFastifyApplication, config: Config, close: () => Promise<void>): Promise<void> {
   try {
     await app.listen(config.port, config.host);
   } catch (error) {
-    await shutDown(app);
+    await close();
     throw error;
   }
 }
