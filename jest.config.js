@@ -34,5 +34,5 @@ export default {
   globalTeardown: '<rootDir>/test/support/global-teardown.ts',
   testTimeout: 120_000,
   // Most of what the tests do is waiting for processes, leases and loops.
-  maxWorkers: 2,
+  maxWorkers: 3,
 };
