@@ -26,7 +26,7 @@ afterAll(async () => {
 async function startWith(overrides: NodeJS.ProcessEnv): Promise<{ code: number | null; output: string }> {
   const env = { ...plainEnv(), ...gatewayEnv(database.url(), simulator.url, overrides) };
   const { child, output } = startProgram(['dist/main.js'], env);
-  const [code] = (await once(child, 'exit')) as [number | null];
+  const [code] = (await once(child, 'close')) as [number | null];
   return { code, output: output() };
 }
 
