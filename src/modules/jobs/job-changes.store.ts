@@ -57,7 +57,7 @@ export class JobChangesStore {
     const items = [...new Map(all.map((item) => [item.change.after.id, item])).values()].sort(byId);
     const webhooks = items.flatMap(({ change }) => change.webhooks);
     const besides = sideEffects(items, webhooks);
-    const changed = await this.prisma.$queryRaw<{ id: string; queued: boolean }[]>`
+    const changed = await this.prisma.$rows<{ id: string; queued: boolean }>`
       with input as (
         select * from json_to_recordset(${JSON.stringify(items.map(toChangeRow))}::json) as t(
           id uuid, tenant_id uuid, made_from integer, send_lease uuid, poll_lease uuid, reconcile_lease uuid, at_tensorpix boolean,

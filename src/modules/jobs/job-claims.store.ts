@@ -34,7 +34,7 @@ export class JobClaimsStore {
    * known. Tenants take turns. A row whose equal is of unknown outcome is put off, and with it the others that are equal.
    */
   async claimDueAnyTenant(lease: Lease, turn: Turn): Promise<Claims> {
-    const rows = await this.prisma.$queryRaw<((ClaimedRow | { id: null }) & Outcome)[]>`
+    const rows = await this.prisma.$rows<(ClaimedRow | { id: null }) & Outcome>`
       with ${turns(turn)}, due as (
         select d.*
           from candidate c

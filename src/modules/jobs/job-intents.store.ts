@@ -67,7 +67,7 @@ export class JobIntentsStore {
     const keyed = intents.some(({ key }) => key !== null);
     // In one order everywhere, so that two replicas that take the same keys do not wait for each other in a circle.
     const ordered = keyed ? [...intents].sort(byKey) : intents;
-    const rows = await this.prisma.$queryRaw<InsertedRow[]>`
+    const rows = await this.prisma.$rows<InsertedRow>`
       with given as materialized (
         select i.*, decode(i.observable_key, 'hex') as observable,
                exists (${unknownEqual(Prisma.sql`i.account_id`, Prisma.sql`decode(i.observable_key, 'hex')`)}) as waits,

@@ -70,7 +70,7 @@ export class DeliveryOutcomesStore {
    * lock of the row). Else it is due again, at once or when the retry is.
    */
   private async markMany(outcomes: DeliveryOutcome[]): Promise<Marked[]> {
-    const rows = await this.prisma.$queryRaw<MarkedRow[]>`
+    const rows = await this.prisma.$rows<MarkedRow>`
       with input as (
         select * from json_to_recordset(${JSON.stringify(outcomes.map(toRow))}::json) as i(
           queue_id uuid, version integer, lease uuid, delivery_id uuid, manual boolean, endpoint_id uuid, status text,

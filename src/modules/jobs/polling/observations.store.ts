@@ -43,7 +43,7 @@ export class ObservationsStore {
    * @returns the rows whose observation may be more than progress
    */
   async findChanged(tenantId: string, leaseToken: string, seen: UpstreamJob[]): Promise<JobWithTime[]> {
-    const rows = await this.prisma.$queryRaw<(JobRow & { now: Date })[]>`
+    const rows = await this.prisma.$rows<JobRow & { now: Date }>`
       with seen as materialized (
         select * from json_to_recordset(${JSON.stringify(seen.map(toSeenRow))}::json) as s(
           id bigint, status text, progress float8, eta float8, cost numeric)
