@@ -143,12 +143,15 @@ function claimOf(lease: Lease, { pools }: Places): Prisma.Sql {
         -- For this transaction: a claim that is lost with a power cut is made again, as one whose owner died.
         select set_config('synchronous_commit', 'off', true) as setting
       ), due as (
-        select q.id
-          from webhook_queues q
-         -- By its key: inside a case, the condition makes no index of what is due look as good.
-         where q.id in (select id from chosen) and case when q.id is not null then q.due_at <= now() end
-           and (select setting from unhurried) is not null
-           for update of q skip locked
+        select d.id
+          from chosen c
+         cross join lateral (
+               select q.id
+                 from webhook_queues q
+                -- By its key: inside a case, the condition makes no index of what is due look as good.
+                where q.id = c.id and case when q.id is not null then q.due_at <= now() end
+                  and (select setting from unhurried) is not null
+                  for update of q skip locked) d
       ), claimed as (
         update webhook_queues q
            set lease_token = ${lease.token}::uuid, due_at = now() + ${lease.durationMs}::float8 * interval '1 millisecond',

@@ -5,37 +5,59 @@ import type { Places } from './receiver-gate.js';
 
 /** For so long after more was due than a claim of the oldest reads, claims go by receiver. Milliseconds. */
 const CROWDED_MS = 1_000;
+/** Before all origins. */
+const BEGINNING = '';
 
 /**
  * Finds what is due: the oldest of it, as long as that is few; else receiver by receiver, in a ring, where each claim goes on
- * where the one before ended. The first costs what is due, the second cannot be stood before by a receiver that takes nothing.
+ * where the one before ended. The first costs what is due, the second cannot be stood before by receivers that take nothing:
+ * whoever got places last, those behind it are next.
  */
 @Injectable()
 export class DueSearch {
   private crowdedUntilMs = Number.NEGATIVE_INFINITY;
-  private behind = '';
-  /** The ring's end was reached without finding anything since; reached again, all of it was looked at. */
-  private reachedEnd = false;
+  private at = BEGINNING;
+  /** from here on nothing was found */
+  private barrenFrom = BEGINNING;
+  /** the ring was closed since */
+  private closed = false;
 
   constructor(private readonly claims: DeliveryClaimsStore) {}
+
+  /** Something may have become due behind what a round has walked over. */
+  beginAnew(): void {
+    this.barrenFrom = this.at;
+    this.closed = false;
+  }
 
   /** @returns with `more`: there are receivers that were not looked at yet */
   async claim(lease: Lease, places: Places): Promise<Claims & { more: boolean }> {
     if (performance.now() >= this.crowdedUntilMs) {
       const { full, ...oldest } = await this.claims.claimOldestAnyTenant(lease, places);
       if (full) this.crowdedUntilMs = performance.now() + CROWDED_MS;
-      if (!full || oldest.deliveries.length > 0) return { ...oldest, more: full };
+      if (!full || oldest.deliveries.length + oldest.empty.length > 0) return { ...oldest, more: full };
     }
     return this.walk(lease, places);
   }
 
   private async walk(lease: Lease, places: Places): Promise<Claims & { more: boolean }> {
-    const begun = this.behind;
-    const { walkedTo, ...claims } = await this.claims.claimByOriginAnyTenant(lease, places, begun);
-    this.behind = walkedTo ?? '';
-    if (claims.deliveries.length > 0) this.reachedEnd = false;
-    if (walkedTo !== null) return { ...claims, more: true };
-    this.reachedEnd = begun !== '' && !this.reachedEnd;
-    return { ...claims, more: this.reachedEnd };
+    const { walkedTo, ...claims } = await this.claims.claimByOriginAnyTenant(lease, places, this.at);
+    const over = this.isRoundOver(walkedTo);
+    this.at = walkedTo ?? BEGINNING;
+    this.closed ||= walkedTo === null;
+    const found = claims.deliveries.length + claims.empty.length > 0;
+    if (found) this.beginAnew();
+    else if (over) {
+      // Places that become free meanwhile are for those behind the ones that got some last.
+      this.at = this.barrenFrom;
+      this.closed = false;
+    }
+    return { ...claims, more: found || !over };
+  }
+
+  /** @param walkedTo null: the end of the ring */
+  private isRoundOver(walkedTo: string | null): boolean {
+    if (this.barrenFrom === BEGINNING) return walkedTo === null;
+    return this.closed && (walkedTo === null || walkedTo >= this.barrenFrom);
   }
 }

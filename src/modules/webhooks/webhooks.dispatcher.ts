@@ -50,10 +50,11 @@ export class WebhooksDispatcher implements OnApplicationBootstrap {
   ) {}
 
   onApplicationBootstrap(): void {
-    this.wakeUps.on(
-      'deliveries',
-      this.loops.start('dispatcher', INTERVAL_MS, { tick: () => this.tick(), drain: () => this.drain() }),
-    );
+    const kick = this.loops.start('dispatcher', INTERVAL_MS, { tick: () => this.tick(), drain: () => this.drain() });
+    this.wakeUps.on('deliveries', () => {
+      this.search.beginAnew();
+      kick();
+    });
   }
 
   /** Claims and starts what is due. True when there may be more for which a place has become free meanwhile. */
