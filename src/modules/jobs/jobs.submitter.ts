@@ -46,7 +46,11 @@ export class JobsSubmitter implements OnApplicationBootstrap {
   ) {}
 
   onApplicationBootstrap(): void {
-    this.wake = this.loops.start('submitter', INTERVAL_MS, { tick: () => this.tick(), drain: () => this.drain() });
+    const kick = this.loops.start('submitter', INTERVAL_MS, { tick: () => this.tick(), drain: () => this.drain() });
+    this.wake = () => {
+      this.ring.beginAnew();
+      kick();
+    };
     this.wakeUps.on('submissions', this.wake);
   }
 

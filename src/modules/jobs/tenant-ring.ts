@@ -29,6 +29,11 @@ export class TenantRing {
     return { after: this.at, until: this.fruitlessFrom };
   }
 
+  /** Something may have become due behind what a round has walked over. */
+  beginAnew(): void {
+    this.fruitlessFrom = this.at;
+  }
+
   /** @returns whether there may be more at once: false when all of the ring was walked over for nothing */
   goOn({ endedAt, whole }: Walk, found: boolean): boolean {
     const round = whole || endedAt === this.fruitlessFrom;

@@ -58,9 +58,11 @@ export async function mayHaveJobs(tx: Prisma.TransactionClient, tenantId: string
   const [row] = await tx.$queryRaw<{ found: boolean }[]>`
     select exists (
       select 1 from jobs j
-       where j.tenant_id = ${tenantId}::uuid and j.kind in ('video', 'image')
-         and (j.status in ('unconfirmed', 'queued', 'processing')
-              or (j.status = 'submitting' and (j.tensorpix_id is not null or j.lease_token is not null)))) as found`;
+       where j.tenant_id = ${tenantId}::uuid and j.kind in ('video', 'image') and j.status in ('unconfirmed', 'queued', 'processing')
+    ) or exists (
+      select 1 from jobs j
+       where j.tenant_id = ${tenantId}::uuid and j.kind in ('video', 'image') and j.status = 'submitting'
+         and (j.tensorpix_id is not null or j.lease_token is not null)) as found`;
   return row?.found ?? false;
 }
 

@@ -32,6 +32,8 @@ const LEASE = new Lease(60_000);
 let team: Team;
 let tenantId: string;
 let accountId: string;
+/** Of a tenant whose jobs have all ended. */
+let idleId: string;
 
 beforeAll(async () => {
   team = await stage.team();
@@ -48,6 +50,8 @@ beforeAll(async () => {
       from tenants t, generate_series($3::int, $4::int) as n
      where t.id = $1`;
   await stage.sql(insert, [tenantId, 'finished', 1, HISTORY]);
+  idleId = (await stage.team()).id;
+  await stage.sql(insert, [idleId, 'finished', 1, HISTORY / 4]);
   await stage.sql(insert, [tenantId, 'processing', HISTORY + 1, HISTORY + ACTIVE]);
   await stage.sql(
     `insert into job_events (job_id, sequence, tenant_id, type)
@@ -88,6 +92,14 @@ function ids(count: number): number[] {
   return shown(count).map(({ id }) => id);
 }
 
+/** The statement that says when to look again, in the transaction that holds the claim. */
+async function endLook(noting: PrismaService, id: string): Promise<void> {
+  const tx = { ...noting, $queryRaw: () => Promise.resolve([{ id }]) };
+  const prisma = { $transaction: (run: (within: typeof tx) => Promise<boolean>) => run(tx) };
+  const end = { nextLookInMs: 5_000, failures: 0, gained: 0, learned: null, hurriedInMs: null };
+  await new TenantPaceStore(prisma as unknown as PrismaService).release(id, LEASE, end);
+}
+
 /** The statement that writes what was seen of a job, with its webhook. */
 async function applyChange(prisma: PrismaService): Promise<void> {
   const [row] = await stage.sql<{ id: string }>(`select id from jobs where status = 'processing' limit 1`);
@@ -112,6 +124,8 @@ async function someJobs(count: number): Promise<JobRef[]> {
 describe('a hundred thousand jobs that have ended', () => {
   it.each<[string, (prisma: PrismaService) => Promise<unknown>]>([
     ['a claim of tenants', (prisma) => new TenantPaceStore(prisma).claimDueAnyTenant(LEASE, 100)],
+    ['the end of a look', (prisma) => endLook(prisma, tenantId)],
+    ['the end of the last look', (prisma) => endLook(prisma, idleId)],
     ['waking forgotten tenants', (prisma) => new TenantPaceStore(prisma).wakeForgottenAnyTenant()],
     ['what a look asks for', (prisma) => new ObservationsStore(prisma).findActive(tenantId)],
     ['a page of a look', (prisma) => new ObservationsStore(prisma).findChanged(tenantId, LEASE.token, shown(ACTIVE))],
