@@ -44,7 +44,7 @@ export function asksForEventStream(request: FastifyRequest): boolean {
  * section 9.2.3).
  */
 export function answerComeBack(reply: FastifyReply): void {
-  void reply.status(200).headers(EVENT_STREAM_HEADERS).send(`retry: ${RETRY_LATER_MS}\n\n`);
+  void reply.status(200).headers(EVENT_STREAM_HEADERS).send(`: unavailable\nretry: ${RETRY_LATER_MS}\n\n`);
 }
 
 /** A media range and its weight; a weight that cannot be read counts as none given. */

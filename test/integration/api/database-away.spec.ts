@@ -112,7 +112,11 @@ describe('a database that is away', () => {
     const reader = await (await openEvents(path, auth)).untilEvents(2);
     wire.sever();
     const late = await (await openEvents(path, { ...auth, 'x-request-id': 'late' })).untilOver();
-    expect([late.status, late.text, late.headers['x-request-id']]).toEqual([200, 'retry: 5000\n\n', 'late']);
+    expect([late.status, late.text, late.headers['x-request-id']]).toEqual([
+      200,
+      ': unavailable\nretry: 5000\n\n',
+      'late',
+    ]);
     const direct = new pg.Client({ connectionString: database.url() });
     await direct.connect();
     await direct.query(

@@ -439,7 +439,7 @@ describe('a reader that takes nothing', () => {
     expect((await healthy.untilOver()).over).toBe('end');
     const late = await (await openEvents(`${gateway.url}/v1/jobs/${id}/events`, {})).untilOver();
     expect([late.status, late.headers['content-type']]).toEqual([200, 'text/event-stream; charset=utf-8']);
-    expect(late.text).toBe('retry: 5000\n\n');
+    expect(late.text).toBe(': unavailable\nretry: 5000\n\n');
     await request(gateway.url).get(`/v1/jobs/${id}/events`).expect(503);
     await request(gateway.url).get('/v1/jobs').set('accept', 'text/event-stream').expect(503);
     await gateway.close();
