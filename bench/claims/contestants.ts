@@ -41,45 +41,57 @@ async function openTurns(postgres: BenchPostgres, name: string): Promise<Contest
     ring.goOn(walk, jobs.length > 0);
     return jobs.length;
   };
-  return { databaseUrl, claim, close: () => prisma.$disconnect() };
+  return { databaseUrl, claim, close: () => prisma.onModuleDestroy() };
 }
 
-/** Has the index that it needs in place of the one by tenants, and looks at nothing but when jobs are due. */
+/**
+ * Has the index that it needs in place of the one by tenants. A row that it may not send (its tenant is suspended or rests, an equal one
+ * is of unknown outcome) is passed over: without these checks it could not be used.
+ */
 async function openOldest(postgres: BenchPostgres, name: string): Promise<Contestant> {
   const { JOB_COLUMNS, withTime } =
     await loadBuilt<typeof import('../../src/modules/jobs/job-rows.js')>('modules/jobs/job-rows.js');
   const { Lease } = await loadBuilt<typeof import('../../src/common/loops/lease.js')>('common/loops/lease.js');
+  const { unknownEqual } = await loadBuilt<typeof import('../../src/modules/jobs/reconciliation/unknown-equal.sql.js')>(
+    'modules/jobs/reconciliation/unknown-equal.sql.js',
+  );
+  const { Prisma } =
+    await loadBuilt<typeof import('../../src/generated/prisma/client.js')>('generated/prisma/client.js');
   const { databaseUrl, prisma } = await openDatabase(postgres, name, [
     'drop index jobs_due_idx',
     `create index jobs_due_idx on jobs (due_at) where status = 'submitting' and due_at is not null`,
   ]);
   const claim = async (limit: number): Promise<number> => {
     const lease = new Lease(LEASE_MS);
-    const rows = await prisma.$queryRaw<Parameters<typeof withTime>[0][]>`
+    const rows = await prisma.$rows<Parameters<typeof withTime>[0]>`
       with due as (
-        select x.id
+        select x.id, t.token_ciphertext
           from jobs x
-         where x.status = 'submitting' and x.due_at <= now()
+          join tenants t on t.id = x.tenant_id
+          left join tenant_paces p on p.tenant_id = x.tenant_id
+         where x.status = 'submitting' and x.due_at <= now() and t.status = 'active' and t.token_ciphertext is not null
+           and coalesce(greatest(p.rest_until, p.hold_until) <= now(), true)
+           and not exists (${unknownEqual(Prisma.sql`t.account_id`, Prisma.sql`x.observable_key`)})
          order by x.due_at
          limit ${limit}::int
-           for update of x skip locked
+           for update of x skip locked for key share of t
       ), j as (
         update jobs
            set lease_token = ${lease.token}::uuid, due_at = null, called_at = now(),
                lease_expires_at = now() + ${lease.durationMs}::float8 * interval '1 millisecond',
                status_reason = 'sending', attempt = attempt + 1, sequence = sequence + 1, updated_at = now()
           from due where jobs.id = due.id
-        returning jobs.*
+        returning jobs.*, due.token_ciphertext
       ), event as (
         insert into job_events (job_id, sequence, tenant_id, type, data)
         select j.id, j.sequence, j.tenant_id, case j.kind when 'video' then 'job' else 'image' end || '.sending',
                jsonb_build_object('attempt', j.attempt)
           from j
       )
-      select ${JOB_COLUMNS}, now() as now from j`;
+      select ${JOB_COLUMNS}, now() as now, j.token_ciphertext as "tokenCiphertext" from j`;
     return rows.map(withTime).length;
   };
-  return { databaseUrl, claim, close: () => prisma.$disconnect() };
+  return { databaseUrl, claim, close: () => prisma.onModuleDestroy() };
 }
 
 async function openDatabase(
