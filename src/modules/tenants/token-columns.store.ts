@@ -54,11 +54,12 @@ export async function saveAccount(
 
 /** Whether TensorPix has, or may have, jobs of this tenant that have not ended. */
 export async function mayHaveJobs(tx: Prisma.TransactionClient, tenantId: string): Promise<boolean> {
-  // States written out, here and below: sessions plan without the parameters' values, and an index leads from its columns on.
+  // States written out, here and below: sessions plan without the values of parameters (ADR 13).
   const [row] = await tx.$queryRaw<{ found: boolean }[]>`
     select exists (
       select 1 from jobs j
-       where j.tenant_id = ${tenantId}::uuid and j.kind in ('video', 'image') and j.status in ('unconfirmed', 'queued', 'processing')
+       where j.tenant_id = ${tenantId}::uuid and j.kind in ('video', 'image')
+         and j.status in ('unconfirmed', 'queued', 'processing')
     ) or exists (
       select 1 from jobs j
        where j.tenant_id = ${tenantId}::uuid and j.kind in ('video', 'image') and j.status = 'submitting'

@@ -46,20 +46,22 @@ const PRECEDENCE_MS = 5_000;
 const LEAST_REST_MS = 1_000;
 
 /**
- * Whether a tenant has a job at TensorPix, or one that is being sent. Asked for in the order of the one index that tells it, so that a plan
- * that is kept from an empty table does not walk all that a tenant has.
+ * Conditions of a tenant. Each is asked for in the order of the one index that tells it, so that a plan that is kept from an
+ * empty table does not walk all that a tenant has.
  */
-function isAtTensorpix(tenantId: string): Prisma.Sql {
+function hasJobAtTensorpix(tenantId: string): Prisma.Sql {
   return Prisma.sql`
     (select true from jobs j
-      where j.tenant_id >= ${tenantId}::uuid and j.tenant_id <= ${tenantId}::uuid and j.status in ('queued', 'processing')
+      where j.tenant_id >= ${tenantId}::uuid and j.tenant_id <= ${tenantId}::uuid
+        and j.status in ('queued', 'processing')
       order by j.tenant_id, j.tensorpix_id limit 1) is not null`;
 }
 
-function isBeingSent(tenantId: string): Prisma.Sql {
+function hasJobBeingSent(tenantId: string): Prisma.Sql {
   return Prisma.sql`
     (select true from jobs j
-      where j.tenant_id >= ${tenantId}::uuid and j.tenant_id <= ${tenantId}::uuid and j.status = 'submitting' and j.lease_token is not null
+      where j.tenant_id >= ${tenantId}::uuid and j.tenant_id <= ${tenantId}::uuid
+        and j.status = 'submitting' and j.lease_token is not null
       order by j.tenant_id, j.lease_token limit 1) is not null`;
 }
 
@@ -184,7 +186,7 @@ export class TenantPaceStore {
                list_from = coalesce(${learned?.from ?? null}::int, list_from),
                list_pages = coalesce(${learned?.pages ?? null}::int, list_pages),
                list_learned_at = case when ${learned !== null}::boolean then now() else list_learned_at end,
-               poll_due_at = case when (${isAtTensorpix(tenantId)}) or (${isBeingSent(tenantId)})
+               poll_due_at = case when (${hasJobAtTensorpix(tenantId)}) or (${hasJobBeingSent(tenantId)})
                  then now() + interval '1 millisecond' * case
                    -- Whether that came before the look or during it.
                    when hurried_until > now()
