@@ -24,8 +24,8 @@ export interface PlanNode {
 
 /** A statement in a session as the gateway's are: what it plans once, it keeps. */
 export interface Prepared {
-  /** Runs it, and takes it back. */
-  explain(): Promise<PlanNode>;
+  /** Runs it, and takes it back; with other values, if they are given. */
+  explain(values?: unknown[]): Promise<PlanNode>;
   close(): void;
 }
 
@@ -35,10 +35,10 @@ export async function prepare(pool: pg.Pool, statement: Prisma.Sql): Promise<Pre
     await session.query(`set ${name} = off`);
   await session.query('set plan_cache_mode = force_generic_plan');
   await session.query(`prepare explained as ${statement.text}`);
-  const values = statement.values.map(literal).join(', ');
-  const explain = async (): Promise<PlanNode> => {
+  const explain = async (values = statement.values): Promise<PlanNode> => {
     await session.query('begin');
-    const text = `explain (analyze, buffers, format json) execute explained${values && ` (${values})`}`;
+    const list = values.map(literal).join(', ');
+    const text = `explain (analyze, buffers, format json) execute explained${list && ` (${list})`}`;
     const { rows } = await session.query<{ 'QUERY PLAN': { Plan: PlanNode }[] }>(text);
     await session.query('rollback');
     const plan = rows[0]?.['QUERY PLAN'][0]?.Plan;

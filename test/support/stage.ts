@@ -259,7 +259,7 @@ export function useStage(options: StageOptions = {}): Stage {
     stage.simulator = await startSimulator(simulator);
     stage.receiver = await startReceiver();
     stage.databaseUrl = database.url();
-    stage.pool = new pg.Pool({ connectionString: stage.databaseUrl, max: 3 });
+    stage.pool = new pg.Pool({ connectionString: stage.databaseUrl, max: 5 });
     stage.pool.on('error', () => undefined);
     stage.gateway = await startGateway(stage.databaseUrl, stage.simulator.url, options.env);
     if (options.hurry) hurrying = setInterval(() => stage.hurry(), HURRY_MS);
