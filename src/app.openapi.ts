@@ -18,7 +18,7 @@ Errors are \`application/problem+json\` with a stable \`code\`. Ids are UUIDs, t
 strings of Credits.`;
 
 /** The service's own description, generated from the controllers and DTOs, with its webhooks (OpenAPI 3.1). */
-export function openApiDocument(app: NestFastifyApplication): OpenAPIObject {
+function openApiDocument(app: NestFastifyApplication): OpenAPIObject {
   const options = new DocumentBuilder()
     .setOpenAPIVersion('3.1.0')
     .setTitle('tensorpix-gateway')
@@ -56,9 +56,12 @@ function closeRequestBodies(document: OpenAPIObject): void {
   }
 }
 
-/** `/openapi.json` and a page to read it and try it. */
-export function serveDocs(app: NestFastifyApplication, document: OpenAPIObject): void {
-  SwaggerModule.setup('docs', app, document, {
+/**
+ * `/openapi.json` and a page to read it and try it. The document is made when it is first asked for: it takes some 0.2 s of
+ * CPU, and most processes are never asked.
+ */
+export function serveDocs(app: NestFastifyApplication): void {
+  SwaggerModule.setup('docs', app, () => openApiDocument(app), {
     jsonDocumentUrl: 'openapi.json',
     yamlDocumentUrl: 'openapi.yaml',
     customSiteTitle: 'tensorpix-gateway',

@@ -5,7 +5,7 @@ import type { Socket } from 'node:net';
 import { randomUUID } from 'node:crypto';
 import { STATUS_CODES, type IncomingMessage, type ServerResponse } from 'node:http';
 import { AppModule } from './app.module.js';
-import { openApiDocument, serveDocs } from './app.openapi.js';
+import { serveDocs } from './app.openapi.js';
 import { ConfigError, type Config } from './common/config/config.js';
 import { CanaryStore } from './common/crypto/canary.store.js';
 import { Draining } from './common/draining.js';
@@ -54,7 +54,7 @@ export async function createApp(config: Config, logger: Logger): Promise<NestFas
   registerAuthentication(fastify, app.get(Authenticator));
   registerBodyParsers(fastify);
   fastify.server.on('checkExpectation', answerExpectation);
-  serveDocs(app, openApiDocument(app));
+  serveDocs(app);
   await verifyKeys(app);
   await app.init();
   await fastify.ready();
