@@ -41,13 +41,14 @@ export class KillCounts {
 
   /**
    * Some of those that were hit least, among the ones that are passed at all; none before any is. While points are left that
-   * are wanted, only those: a process that is not killed elsewhere meanwhile lives long enough to pass the rare ones.
+   * are wanted, only those, and none before any of those is passed: a process that is not killed elsewhere meanwhile lives
+   * long enough to pass the rare ones.
    */
   next(passages: ReadonlyMap<KillPoint, number>, random: Random): KillPoint[] {
     const weightOf = (point: KillPoint): number => (this.hits.get(point) ?? 0) + MISS * (this.misses.get(point) ?? 0);
     const passed = this.points.filter((point) => passages.has(point));
     const missing = passed.filter((point) => (this.hits.get(point) ?? 0) < this.wanted);
-    const candidates = missing.length > 0 ? missing : passed;
+    const candidates = this.below(this.wanted).length > 0 ? missing : passed;
     if (candidates.length <= MOST_ARMED) return candidates;
     const least = Math.min(...candidates.map(weightOf));
     const points = candidates.filter((point) => weightOf(point) < least + MISS);
