@@ -3,7 +3,7 @@ FROM node:24-slim AS build
 WORKDIR /app
 COPY package.json package-lock.json .npmrc ./
 RUN npm ci
-COPY nest-cli.json tsconfig.json tsconfig.build.json prisma.config.ts ./
+COPY nest-cli.json tsconfig.json tsconfig.build.json bundle.js prisma.config.ts ./
 COPY prisma ./prisma
 COPY src ./src
 RUN npm run build

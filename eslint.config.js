@@ -17,7 +17,7 @@ const CAN_PARSE = {
 };
 
 export default defineConfig(
-  { ignores: ['dist', 'src/generated', 'node_modules', 'coverage'] },
+  { ignores: ['build', 'dist', 'src/generated', 'node_modules', 'coverage'] },
   js.configs.recommended,
   tseslint.configs.recommendedTypeChecked,
   {

@@ -19,7 +19,7 @@ function readConfig(): Config {
 
 async function main(): Promise<void> {
   const config = readConfig();
-  // Two thousand files, and seconds of a small container's CPU: loaded once it is clear that the start can succeed.
+  // Megabytes, and seconds of a small container's CPU: loaded once it is clear that the start can succeed.
   const [{ createApp, shutDown }, { Logger }] = await Promise.all([
     import('./app.setup.js'),
     import('./common/logging/logger.js'),

@@ -1,0 +1,54 @@
+/**
+ * The second half of `npm run build`: makes of `build/`, which the compiler has written, and of the packages that it imports
+ * the few files of `dist/`. Node takes half the CPU to start from them that it takes for 2,400 files: a second and a half
+ * less, which is six in a container with a quarter of a CPU.
+ *
+ * Nothing is minified, so a stack trace names functions as they are; `node --enable-source-maps dist/main.js` leads it back
+ * to `src/`. What main.ts loads with `import()` stays a file of its own.
+ */
+import { build } from 'esbuild';
+import { mkdir, rm, writeFile } from 'node:fs/promises';
+
+/** Looked for at run time by packages that can do without them; the gateway does without them. */
+const NOT_NEEDED = [
+  '@fastify/multipart',
+  '@fastify/view',
+  '@nestjs/microservices',
+  '@nestjs/platform-express',
+  '@nestjs/websockets',
+  'cache-manager',
+  'pg-native',
+];
+
+/** Reads the files that it serves from beside its own code, as what it serves does. */
+const WITH_FILES = ['@fastify/static'];
+
+/** Gives a function the name that it has: nothing but time for those that are made anew for each request. */
+const RENAMES_TO_SAME = /^[ \t]*__name\((\w+), "\1"\);$/gm;
+
+const { outputFiles } = await build({
+  entryPoints: ['build/main.js'],
+  outdir: 'dist',
+  bundle: true,
+  splitting: true,
+  format: 'esm',
+  platform: 'node',
+  target: 'node20',
+  external: [...NOT_NEEDED, ...WITH_FILES],
+  // Nest and the OpenAPI document go by the names of classes.
+  keepNames: true,
+  // CommonJS packages call `require` for what is built in or external. The name must be one that no package uses.
+  banner: {
+    js: `import { createRequire as requireOfBundle } from 'node:module'; const require = requireOfBundle(import.meta.url);`,
+  },
+  sourcemap: 'linked',
+  sourcesContent: false,
+  logLevel: 'warning',
+  write: false,
+});
+
+await rm('dist', { recursive: true, force: true });
+await mkdir('dist');
+// Lines stay where they are, for the source maps.
+for (const { path, text } of outputFiles)
+  await writeFile(path, path.endsWith('.js') ? text.replace(RENAMES_TO_SAME, '') : text);
