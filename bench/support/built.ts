@@ -1,9 +1,9 @@
 /**
- * A module of the built program, as an operator runs it: what is compiled while it is loaded lacks the metadata of
+ * A module of the program as the compiler has written it: what is compiled while it is loaded lacks the metadata of
  * decorators.
  *
- * @param file below `dist/`
+ * @param file below `build/`
  */
 export function loadBuilt<Module>(file: string): Promise<Module> {
-  return import(`../../dist/${file}`) as Promise<Module>;
+  return import(`../../build/${file}`) as Promise<Module>;
 }
