@@ -1,5 +1,5 @@
 import { timeOrderedId } from '../../common/crypto/time-ordered-id.js';
-import { isWebhookType, type NewWebhook } from '../webhooks/webhook-types.js';
+import { isWebhookType, type NewWebhook, type WebhookType } from '../webhooks/webhook-types.js';
 import type { KeyEffect } from './idempotency/idempotency.sql.js';
 import { eventPrefix, type JobRecord } from './job-record.js';
 import { jobSnapshot, type JobSnapshot } from './job-resource.js';
@@ -76,14 +76,33 @@ export function withKey(change: JobChange, key: KeyEffect | null): JobChange {
   return key ? { ...change, key } : change;
 }
 
-/** Whether a standing endpoint wants it, the statement that writes it finds out. */
-function webhookOf(job: JobRecord, event: JobEvent, now: Date): NewWebhook[] {
-  const { callbackUrl, tenantId, id: jobId } = job;
-  const { type, sequence } = event;
-  if (!isWebhookType(type)) return [];
-  const url = job.callbackEvents.includes(type) ? callbackUrl : null;
-  const body = webhookBody(type, now, { ...jobSnapshot(job), sequence });
-  return [{ id: timeOrderedId(), tenantId, jobId, sequence, type, url, body, ends: isTerminal(job.status) }];
+function webhookOf(job: JobRecord, { type, sequence }: JobEvent, now: Date): NewWebhook[] {
+  return isWebhookType(type) ? [new JobWebhook(job, type, sequence, now)] : [];
+}
+
+/** Whether a standing endpoint wants it, the statement that writes it finds out. Its body is made for those only that have a receiver. */
+class JobWebhook implements NewWebhook {
+  readonly id = timeOrderedId();
+  readonly tenantId: string;
+  readonly jobId: string;
+  readonly url: string | null;
+  readonly ends: boolean;
+
+  constructor(
+    private readonly job: JobRecord,
+    readonly type: WebhookType,
+    readonly sequence: number,
+    private readonly now: Date,
+  ) {
+    this.tenantId = job.tenantId;
+    this.jobId = job.id;
+    this.url = job.callbackEvents.includes(type) ? job.callbackUrl : null;
+    this.ends = isTerminal(job.status);
+  }
+
+  get body(): string {
+    return webhookBody(this.type, this.now, { ...jobSnapshot(this.job), sequence: this.sequence });
+  }
 }
 
 /** The body of a webhook. What makes it too large is left out, least useful first; the job's own resource has it all. */

@@ -6,9 +6,11 @@ import { Metrics } from '../../common/metrics.js';
 import { PrismaService } from '../../common/prisma/prisma.service.js';
 import { DUE_NOW } from '../../common/prisma/due-now.sql.js';
 import { queueWebhooks } from '../webhooks/deliveries.sql.js';
+import { hasStandingReceiver } from '../webhooks/receivers.sql.js';
 import type { NewWebhook } from '../webhooks/webhook-types.js';
 import type { JobChange } from './job-change.js';
 import { isAtTensorpix } from './job-state.js';
+import { Listeners } from './listeners.js';
 import { changeKeys } from './idempotency/idempotency.sql.js';
 import { isUnknown, WAKE_ACCOUNTS, wakeEquals } from './reconciliation/wake-up.sql.js';
 
@@ -25,6 +27,8 @@ export interface Fence {
 interface FencedChange {
   change: JobChange;
   fence: Fence;
+  /** its webhooks may have a receiver; else the statement makes sure that they have none */
+  heard: boolean;
 }
 
 const CHANGES_A_STATEMENT = 200;
@@ -37,6 +41,8 @@ export class JobChangesStore {
     concurrency: 1,
   });
 
+  private readonly listeners = new Listeners();
+
   constructor(
     private readonly prisma: PrismaService,
     private readonly wakeUps: WakeUps,
@@ -44,24 +50,32 @@ export class JobChangesStore {
   ) {}
 
   /**
-   * Writes one change, together with whatever others wait at the moment.
+   * Writes one change, together with whatever others wait at the moment. A change without a known receiver is written on the
+   * condition that there is none; when that was not written, once more, with its webhooks (ADR 16).
+   *
    * @returns false when the row has moved on, or the claim is gone; then nothing was written
    */
-  apply(change: JobChange, fence: Fence = {}): Promise<boolean> {
-    return this.batcher.add({ change, fence });
+  async apply(change: JobChange, fence: Fence = {}): Promise<boolean> {
+    const { webhooks, after } = change;
+    const heard = webhooks.some(({ url }) => url !== null) || this.listeners.has(after.tenantId);
+    const written = await this.batcher.add({ change, fence, heard });
+    if (written || heard || webhooks.length === 0) return written;
+    const told = await this.batcher.add({ change, fence, heard: true });
+    if (told) this.listeners.add(after.tenantId);
+    return told;
   }
 
   private async applyMany(all: FencedChange[]): Promise<boolean[]> {
     // Of two changes made from the same row only one can be true; the other finds that the row has moved on.
     // In one order everywhere, so that two replicas that change the same rows do not wait for each other in a circle.
     const items = [...new Map(all.map((item) => [item.change.after.id, item])).values()].sort(byId);
-    const webhooks = items.flatMap(({ change }) => change.webhooks);
+    const webhooks = items.some(({ heard }) => heard) ? items.flatMap(({ change }) => change.webhooks) : [];
     const besides = sideEffects(items, webhooks);
     const changed = await this.prisma.$rows<{ id: string; queued: boolean }>`
       with input as (
         select * from json_to_recordset(${JSON.stringify(items.map(toChangeRow))}::json) as t(
           id uuid, tenant_id uuid, made_from integer, send_lease uuid, poll_lease uuid, reconcile_lease uuid, at_tensorpix boolean,
-          cancels boolean,
+          cancels boolean, tells text[],
           status text, status_reason text, tensorpix_id bigint, progress float8, eta_seconds float8,
           cost_credits numeric, output jsonb, error jsonb, sequence integer, reported_progress float8,
           attempt integer, unknown_since timestamptz, clean_looks integer, clean_look_at timestamptz,
@@ -92,6 +106,7 @@ export class JobChangesStore {
            and (i.reconcile_lease is null or i.reconcile_lease = (
                  select a.reconcile_lease_token from tensorpix_accounts a
                   where a.id = j.account_id and a.reconcile_lease_expires_at > now()))
+           ${webhooks.length > 0 ? Prisma.empty : UNHEARD}
         returning j.id, j.tenant_id, j.account_id, j.sequence, j.updated_at, i.at_tensorpix, i.cancels, i.events
       ), event as (
         insert into job_events (job_id, sequence, tenant_id, type, data, created_at)
@@ -141,11 +156,14 @@ function sideEffects(items: FencedChange[], webhooks: NewWebhook[]): Prisma.Sql[
   ];
 }
 
+/** What is written without its webhooks has no receiver: one that has just been added is seen here, as it would be there. */
+const UNHEARD = Prisma.sql`and not ${hasStandingReceiver(Prisma.sql`i.tenant_id`, Prisma.sql`i.tells`)}`;
+
 function byId(a: FencedChange, b: FencedChange): number {
   return a.change.after.id < b.change.after.id ? -1 : 1;
 }
 
-function toChangeRow({ change: { before, after, events }, fence }: FencedChange): Record<string, unknown> {
+function toChangeRow({ change: { before, after, events, webhooks }, fence }: FencedChange): Record<string, unknown> {
   return {
     id: after.id,
     tenant_id: after.tenantId,
@@ -155,6 +173,7 @@ function toChangeRow({ change: { before, after, events }, fence }: FencedChange)
     reconcile_lease: fence.reconcileLease ?? null,
     at_tensorpix: isAtTensorpix(after.status),
     cancels: after.cancelRequestedAt !== null,
+    tells: webhooks.map(({ type }) => type),
     status: after.status,
     status_reason: after.statusReason,
     tensorpix_id: after.tensorpixId,
