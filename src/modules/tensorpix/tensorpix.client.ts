@@ -63,7 +63,7 @@ export class TensorpixClient implements OnModuleDestroy {
     });
     // Without the defaults of `axios.create`, none of which our adapter knows: merging them into each call costs more than
     // all else that axios does for it. Bodies and answers are text, and every status is an answer.
-    this.http = new Axios({ adapter: poolAdapter(this.pool), timeout: config.tensorpixTimeoutMs });
+    this.http = new Axios({ timeout: config.tensorpixTimeoutMs });
   }
 
   /** `POST /api/jobs/from-url/`: starts a job, which is charged. */
@@ -175,12 +175,12 @@ export class TensorpixClient implements OnModuleDestroy {
       const response = await this.http.request<string>({
         method,
         url: path,
-        headers: {
+        adapter: poolAdapter(this.pool, {
           accept: 'application/json',
           'user-agent': 'tensorpix-gateway',
           authorization: `Token ${token}`,
           ...(body !== undefined && { 'content-type': 'application/json' }),
-        },
+        }),
         ...(body !== undefined && { data: JSON.stringify(body) }),
       });
       const retryAfter: unknown = response.headers['retry-after'];
