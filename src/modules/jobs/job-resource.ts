@@ -19,10 +19,11 @@ export interface JobSnapshot {
   object: 'job' | 'image';
   status: JobStatus;
   status_reason: StatusReason | null;
-  tensorpix_id?: number | null;
-  preview?: boolean;
-  progress?: number | null;
-  eta_seconds?: number | null;
+  /** undefined, and so not in the JSON, for images, as the three below */
+  tensorpix_id: number | null | undefined;
+  preview: boolean | undefined;
+  progress: number | null | undefined;
+  eta_seconds: number | null | undefined;
   cost_credits: string | null;
   output: VideoOutput | ImageOutput | null;
   error: JobError | null;
@@ -44,17 +45,16 @@ export interface JobView extends JobSnapshot {
 
 /** The resource as of a record, field by field, so that a new column never leaks (contract, sections 4 and 5). */
 export function jobSnapshot(job: JobRecord): JobSnapshot {
+  const isVideo = job.kind === 'video';
   return {
     id: job.id,
     object: eventPrefix(job.kind),
     status: job.status,
     status_reason: job.statusReason,
-    ...(job.kind === 'video' && {
-      tensorpix_id: job.tensorpixId,
-      preview: job.preview,
-      progress: job.progress,
-      eta_seconds: job.etaSeconds,
-    }),
+    tensorpix_id: isVideo ? job.tensorpixId : undefined,
+    preview: isVideo ? job.preview : undefined,
+    progress: isVideo ? job.progress : undefined,
+    eta_seconds: isVideo ? job.etaSeconds : undefined,
     cost_credits: job.costCredits,
     output: job.output,
     error: job.error,
@@ -71,7 +71,8 @@ export function jobSnapshot(job: JobRecord): JobSnapshot {
 }
 
 export function jobView(job: JobRecord, callback: CallbackState): JobView {
-  return { ...jobSnapshot(job), input: job.input, callback: { url: job.callbackUrl, ...callback } };
+  // Not a spread with two more fields, which takes five times as long as all else here.
+  return Object.assign(jobSnapshot(job), { input: job.input, callback: { url: job.callbackUrl, ...callback } });
 }
 
 /** Where a job is read. */
