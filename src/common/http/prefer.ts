@@ -11,8 +11,9 @@ const MAX_WAIT_SECONDS = 60;
 /** Preferences are hints: what is malformed or unknown is ignored, and a longer wait than 60 s counts as 60 s. */
 export function parsePrefer(header: string | string[] | undefined): Preferences {
   const preferences: Preferences = { waitSeconds: undefined, respondAsync: false, strict: false };
+  if (header === undefined) return preferences;
   let handling: string | undefined;
-  const tokens = [header ?? []].flat().join(',').split(',');
+  const tokens = [header].flat().join(',').split(',');
   for (const token of tokens) {
     const [name = '', value = ''] = (token.split(';')[0] ?? '').split('=').map((part) => part.trim().toLowerCase());
     const bare = value.replace(/^"(.*)"$/, '$1');

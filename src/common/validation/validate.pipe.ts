@@ -58,12 +58,13 @@ function instantiate<T extends object>(
 ): T {
   const fields = fieldsOf(dto);
   const instance = new dto();
+  const values = instance as Record<string, unknown>;
   for (const [name, value] of Object.entries(source)) {
     const definition = fields.get(name);
     if (!definition) errors[prefix + shownName(name)] = ['is not a known field'];
     else if (definition.nested && isPlainObject(value)) {
-      Reflect.set(instance, name, instantiate(definition.nested, value, errors, `${prefix}${name}.`));
-    } else Reflect.set(instance, name, value);
+      values[name] = instantiate(definition.nested, value, errors, `${prefix}${name}.`);
+    } else values[name] = value;
   }
   if (passesQuickly(dto, instance)) return instance;
   for (const { property, constraints } of validateSync(instance, {

@@ -7,13 +7,17 @@ import type { JobView } from './job-resource.js';
 
 /** What the headers of a create say. @throws Problem 400 on `Idempotency-Key` */
 export function createOptions(request: FastifyRequest, reply: FastifyReply): CreateOptions {
-  const keys = request.raw.headersDistinct['idempotency-key'] ?? [];
   return {
     prefer: parsePrefer(request.headers.prefer),
-    key: readIdempotencyKey(keys),
+    key: readIdempotencyKey(idempotencyKeys(request)),
     requestId: request.id,
     isConnected: () => !reply.raw.destroyed,
   };
+}
+
+/** Every `Idempotency-Key` by itself, which Node sorts out for all headers at once: only when there is one. */
+function idempotencyKeys({ headers, raw }: FastifyRequest): string[] {
+  return headers['idempotency-key'] === undefined ? [] : (raw.headersDistinct['idempotency-key'] ?? []);
 }
 
 /** Sets status and headers of a create's answer, and returns its body. */

@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import { parseUrl } from '../../../common/validation/url.js';
 
 /**
@@ -23,9 +23,7 @@ export function observableOf(input: Record<string, unknown>): Observable {
 /** SHA-256 in hex: the key under which equal requests of an account wait for each other. */
 export function observableKey(input: Record<string, unknown>): string {
   const { url, modelIds } = observableOf(input);
-  return createHash('sha256')
-    .update(`${modelIds.join(',')}\n${url}`)
-    .digest('hex');
+  return hash('sha256', `${modelIds.join(',')}\n${url}`, 'hex');
 }
 
 export function modelSet(models: unknown[]): number[] {
