@@ -74,9 +74,7 @@ export class DeliveryOutcomesStore {
       with input as (
         select * from json_to_recordset(${JSON.stringify(outcomes.map(toRow))}::json) as i(
           queue_id uuid, version integer, lease uuid, delivery_id uuid, manual boolean, endpoint_id uuid, status text,
-          retry_ms float8, error text, started_at timestamptz, url text, request_headers jsonb, response_status integer,
-          error_class text, attempt_error text, dns_ms real, connect_ms real, tls_ms real, first_byte_ms real, total_ms real,
-          response_excerpt text)
+          retry_ms float8, error text, attempt json)
       ), decided as materialized (
         select i.*, d.queue_id as home_id, d.status in ${OPEN} as was_open,
                d.event_type = 'job.progress' or d.attempts + 1 >= ${FAILURES_UNTIL_SUPERSEDED}::int as may_be_superseded,
@@ -86,38 +84,30 @@ export class DeliveryOutcomesStore {
           from input i
           join webhook_deliveries d on d.id = i.delivery_id
       ), locked as materialized (
-        -- A manual attempt has a queue of its own; that of its delivery is locked beside it.
-        select i.*, q.version as version_now, q.lease_token as lease_now
-          from (select d.queue_id as lock_id, d.* from decided d
-                 union all
-                select d.home_id, d.* from decided d where d.manual) i
-          join webhook_queues q on q.id = i.lock_id
+        select q.id from webhook_queues q
+         where q.id in (select queue_id from decided union select home_id from decided where manual)
          order by q.id
-           for update of q
-      ), ours as materialized (
-        select l.*, l.manual or (
-                 l.final <> 'failing' and l.version_now = l.version
-                 and not exists (select 1 from webhook_deliveries other
-                                  where other.queue_id = l.queue_id and other.status in ${OPEN}
-                                    and other.id <> l.delivery_id)) as ends
-          from locked l
-         -- Counted, so that all queues are locked before anything is written.
-         where (select count(*) from locked) > 0 and l.lock_id = l.queue_id and l.lease_now = l.lease
+           for update
       ), finished as (
-        delete from webhook_queues q using ours i
-         where q.id = i.queue_id and i.ends
+        delete from webhook_queues q using decided i
+         where (select count(*) from locked) > 0 and q.id = i.queue_id and q.lease_token = i.lease
+           and (i.manual
+                or (i.final <> 'failing' and q.version = i.version
+                    and not exists (select 1 from webhook_deliveries other
+                                     where other.queue_id = q.id and other.status in ${OPEN} and other.id <> i.delivery_id)))
         returning i.*, i.manual and i.final = 'delivered' as more
       ), kept as (
         update webhook_queues q
            set lease_token = null, failures = case when i.final = 'failing' then q.failures + 1 else 0 end,
                -- What was added during the attempt may have made it pointless, unseen by this statement: then it is looked at
                -- again at once.
-               due_at = case when i.final = 'failing' and (i.version_now = i.version or not i.may_be_superseded)
+               due_at = case when i.final = 'failing' and (q.version = i.version or not i.may_be_superseded)
                               and not exists (select 1 from decided other
                                                where other.delivery_id = i.delivery_id and other.final = 'delivered')
                              then now() + i.retry_ms * interval '1 millisecond' else ${DUE_NOW} end
-          from ours i
-         where q.id = i.queue_id and not i.ends
+          from decided i
+         -- Counted, so that what is finished is gone before.
+         where (select count(*) from finished) >= 0 and q.id = i.queue_id and q.lease_token = i.lease
         returning i.*, q.due_at <= now() as more
       ), held as materialized (
         select * from finished union all select * from kept
@@ -154,10 +144,13 @@ export class DeliveryOutcomesStore {
         insert into webhook_attempts (
           delivery_id, started_at, manual, url, request_headers, response_status, error_class, error, dns_ms, connect_ms,
           tls_ms, first_byte_ms, total_ms, response_excerpt)
-        select i.delivery_id, i.started_at, i.manual, i.url, i.request_headers, i.response_status, i.error_class,
-               i.attempt_error, i.dns_ms, i.connect_ms, i.tls_ms, i.first_byte_ms, i.total_ms, i.response_excerpt
+        select i.delivery_id, a.started_at, i.manual, a.url, a.request_headers, a.response_status, a.error_class, a.error,
+               a.dns_ms, a.connect_ms, a.tls_ms, a.first_byte_ms, a.total_ms, a.response_excerpt
           from decided i
-         where i.started_at is not null
+         cross join lateral json_to_record(i.attempt) as a(
+               started_at timestamptz, url text, request_headers jsonb, response_status integer, error_class text, error text,
+               dns_ms real, connect_ms real, tls_ms real, first_byte_ms real, total_ms real, response_excerpt text)
+         where i.attempt is not null
       )
       select i.queue_id as "queueId", i.lease as "leaseToken", i.more,
              -- Compared, not searched with "exists": that was planned as a read of all endpoints.
@@ -187,8 +180,7 @@ function toRow({ delivery, leaseToken, status, retryInMs, error, attempt }: Deli
     endpoint_id: delivery.endpointId,
     status,
     retry_ms: retryInMs,
-    ...attempt,
-    attempt_error: attempt?.error,
     error,
+    attempt,
   };
 }
