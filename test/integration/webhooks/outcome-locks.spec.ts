@@ -1,0 +1,75 @@
+import { beforeAll, describe, expect, it } from '@jest/globals';
+import { randomUUID } from 'node:crypto';
+import type { ClaimedDelivery } from '../../../src/modules/webhooks/delivery-claims.store.js';
+import { DeliveryOutcomesStore } from '../../../src/modules/webhooks/delivery-outcomes.store.js';
+import { eventually } from '../../support/gateway.js';
+import { useStage } from '../../support/stage.js';
+
+/** Nobody else claims or sends. */
+const stage = useStage({ env: { GATEWAY_ROLE: 'api' } });
+
+let tenantId: string;
+const leaseToken = randomUUID();
+
+beforeAll(async () => {
+  tenantId = (await stage.team()).id;
+});
+
+/** A webhook that is under way, in a queue of its own. */
+async function claimed(): Promise<ClaimedDelivery> {
+  const [row] = await stage.sql<{ id: string; queueId: string }>(
+    `with job as (
+       insert into jobs (id, tenant_id, account_id, kind, status, input, finished_at)
+       select gen_random_uuid(), t.id, t.account_id, 'video', 'finished', '{}', now() from tenants t where t.id = $1
+       returning id, tenant_id
+     ), queue as (
+       insert into webhook_queues (id, tenant_id, origin, due_at, lease_token)
+       select j.id, j.tenant_id, 'https://a.example.com', now() + interval '1 minute', $2 from job j
+     )
+     insert into webhook_deliveries (id, tenant_id, job_id, queue_id, sequence, event_type, url, body)
+     select gen_random_uuid(), j.tenant_id, j.id, j.id, 2, 'job.queued', 'https://a.example.com/', '{}' from job j
+     returning id, queue_id as "queueId"`,
+    [tenantId, leaseToken],
+  );
+  return { ...row!, version: 1, manual: false, endpointId: null } as ClaimedDelivery;
+}
+
+async function isWaitingForLock(): Promise<boolean> {
+  const waiting = await stage.sql(
+    `select 1 from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`,
+  );
+  return waiting.length > 0;
+}
+
+describe('the outcome of a webhook whose queue gets another one', () => {
+  it.each([
+    { status: 'delivered', left: { failures: 0, due: true } },
+    { status: 'failing', left: { failures: 1, due: false } },
+  ] as const)('should be written when it had to wait for the lock: $status', async ({ status, left }) => {
+    const store = stage.gateway.app.get(DeliveryOutcomesStore, { strict: false });
+    const deliveries = [await claimed(), await claimed(), await claimed()];
+    const locked = deliveries[1]!;
+    const other = await stage.pool.connect();
+    try {
+      await other.query('begin');
+      await other.query('update webhook_queues set version = version + 1 where id = $1', [locked.queueId]);
+      const failing = status === 'failing';
+      const outcome = { leaseToken, status, retryInMs: failing ? 60_000 : null, error: failing ? 'no' : null };
+      const marking = Promise.all(deliveries.map((delivery) => store.mark({ ...outcome, attempt: null, delivery })));
+      await eventually(isWaitingForLock, Boolean);
+      await other.query('commit');
+      expect((await marking).map(({ written }) => written)).toEqual([true, true, true]);
+    } finally {
+      other.release();
+    }
+    const rows = await stage.sql('select status, attempts from webhook_deliveries where id = any($1)', [
+      deliveries.map(({ id }) => id),
+    ]);
+    expect(rows).toEqual(deliveries.map(() => ({ status, attempts: 1 })));
+    const queues = await stage.sql(
+      `select lease_token is null as free, failures, due_at <= now() as due, version from webhook_queues where id = $1`,
+      [locked.queueId],
+    );
+    expect(queues).toEqual([{ free: true, ...left, version: 2 }]);
+  });
+});
