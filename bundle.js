@@ -24,11 +24,13 @@ const NOT_NEEDED = [
 const WITH_FILES = ['@fastify/static'];
 
 /**
- * How esbuild gives a function its name, half a microsecond each time that one is made, and a create makes dozens: one that is
- * called so already is left alone. The names of all others count: @nestjs/swagger tells a lazy type by that of its function.
+ * How esbuild gives a function its name. A create makes dozens of functions, and each would get a shape of its own by it, which
+ * is slow to make and to call. The names that count are those of classes, and the one by which @nestjs/swagger knows a lazy
+ * type, `type: () => Job`; other functions without a prototype go without, and those that are called so already are left alone.
  */
 const NAMING = 'var __name = (target, value) => __defProp(';
-const QUICK_NAMING = 'var __name = (target, value) => target.name === value ? target : __defProp(';
+const QUICK_NAMING =
+  'var __name = (target, value) => target.name === value || (!target.prototype && value !== "type") ? target : __defProp(';
 
 const { outputFiles } = await build({
   entryPoints: ['build/main.js'],
