@@ -68,6 +68,9 @@ export class DeliveryOutcomesStore {
   /**
    * A queue is gone with its last webhook: none is open, and none was added since the claim (its version tells, under the
    * lock of the row). Else it is due again, at once or when the retry is.
+   *
+   * The queues are locked by their ids alone: Postgres drops a row from "for update" over a join with a "union all" when it
+   * was changed while its lock was waited for, and the outcome would be lost.
    */
   private async markMany(outcomes: DeliveryOutcome[]): Promise<Marked[]> {
     const rows = await this.prisma.$rows<MarkedRow>`
