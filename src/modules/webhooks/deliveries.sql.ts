@@ -76,6 +76,17 @@ export function queueWebhooks(webhooks: NewWebhook[]): Prisma.Sql {
 }
 
 /**
+ * Whether a tenant has a standing endpoint that asks for any of these types, an expression of a `text[]`: what
+ * `queueWebhooks` would write a delivery for. The offset keeps it a look-up by tenant, whatever it stands in.
+ */
+export function hasStandingReceiver(tenantId: Prisma.Sql, types: Prisma.Sql): Prisma.Sql {
+  return Prisma.sql`exists (
+    select 1 from webhook_endpoints e
+     where e.tenant_id = ${tenantId} and e.deleted_at is null and e.events && ${types}
+    offset 0)`;
+}
+
+/**
  * Whether the webhook `r` makes `webhook_deliveries old` pointless: progress that was not delivered yet, and, when the job
  * ends, whatever has failed five times. One that is being sent at this moment counts as delivered if that succeeds.
  */

@@ -32,6 +32,7 @@ const LEASE = new Lease(60_000);
 let team: Team;
 let tenantId: string;
 let accountId: string;
+const CALLBACK = 'https://client.example.com/webhooks';
 /** Of a tenant whose jobs have all ended. */
 let idleId: string;
 
@@ -100,12 +101,13 @@ async function endLook(noting: PrismaService, id: string): Promise<void> {
   await new TenantPaceStore(prisma as unknown as PrismaService).release(id, LEASE, end);
 }
 
-/** The statement that writes what was seen of a job, with its webhook. */
-async function applyChange(prisma: PrismaService): Promise<void> {
+/** The statement that writes what was seen of a job; with its webhook, when somebody listens. */
+async function applyChange(prisma: PrismaService, callbackUrl: string | null): Promise<void> {
   const [row] = await stage.sql<{ id: string }>(`select id from jobs where status = 'processing' limit 1`);
   const found = await stage.gateway.app.get(JobsStore, { strict: false }).findRecord(tenantId, row?.id ?? '');
   if (!found) throw new Error('no job');
-  const change = changeJob(found.job, { status: 'finished' }, found.time.now());
+  const job = { ...found.job, callbackUrl, callbackEvents: ['job.finished' as const] };
+  const change = changeJob(job, { status: 'finished' }, found.time.now());
   const { app } = stage.gateway;
   await new JobChangesStore(prisma, app.get(WakeUps), app.get(Metrics)).apply(change, { pollLease: LEASE.token });
 }
@@ -152,7 +154,8 @@ describe('a hundred thousand jobs that have ended', () => {
       'a page of what was not delivered',
       (prisma) => new JobsStore(prisma).findPage(tenantId, { ...NOTHING, undelivered: true }, 100, undefined),
     ],
-    ['the change of a job', applyChange],
+    ['the change of a job', (prisma) => applyChange(prisma, null)],
+    ['the change of a job, and its webhook', (prisma) => applyChange(prisma, CALLBACK)],
     ['what an account has of unknown outcome', (prisma) => new AccountsStore(prisma).findUnknown(accountId)],
     ['the newest job that an account has', (prisma) => new AccountsStore(prisma).findNewestActive(accountId)],
     ['which jobs of a page are owned', (prisma) => new AccountsStore(prisma).findOwned(accountId, ids(ACTIVE))],
@@ -165,6 +168,12 @@ describe('a hundred thousand jobs that have ended', () => {
     const plan = await explain(stage.pool, await statementOf(run));
     expect(scansOf(plan)).toEqual([]);
     expect(buffersOf(plan)).toBeLessThan(MOST_BUFFERS);
+  });
+
+  it('should have explained both statements of a change', async () => {
+    const text = async (url: string | null) => (await statementOf((prisma) => applyChange(prisma, url))).text;
+    expect(await text(CALLBACK)).toContain('insert into webhook_deliveries');
+    expect(await text(null)).not.toContain('insert into webhook_deliveries');
   });
 
   it('should write the rows whose progress moved, and no others', async () => {
