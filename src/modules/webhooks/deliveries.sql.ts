@@ -49,7 +49,8 @@ export function queueWebhooks(webhooks: NewWebhook[]): Prisma.Sql {
   ), queued as (
     insert into webhook_queues (id, tenant_id, endpoint_id, origin, due_at, version)
     -- The version that is proposed says what the queue cannot: 2, its head is superseded, and the next one need not wait for
-    -- it; 3, the job ends, and a head that has failed too often by now, under the lock, is tried once more instead of later.
+    -- it; 3, the job ends: a head that has failed too often by now, under the lock, is tried once more instead of later, and
+    -- one that is refused sooner.
     select t.queue_id, t.tenant_id, t.endpoint_id, t.origin, case when t.takes then ${DUE_NOW} end,
            case when bool_or(t.supersedes) then 2 when bool_or(t.ends) then 3 else 1 end
       from target t
@@ -57,10 +58,14 @@ export function queueWebhooks(webhooks: NewWebhook[]): Prisma.Sql {
      order by t.queue_id
         on conflict (id) do update
        set version = webhook_queues.version + 1, origin = excluded.origin,
-           due_at = case when webhook_queues.lease_token is null and webhook_queues.due_at is not null
-                          and (excluded.version = 2
-                               or (excluded.version = 3 and webhook_queues.failures >= ${FAILURES_UNTIL_SUPERSEDED}::int))
-                         then ${DUE_NOW} else webhook_queues.due_at end
+           failures = case when excluded.version = 2 then 0 else webhook_queues.failures end,
+           due_at_end = case when excluded.version = 2 then null else webhook_queues.due_at_end end,
+           due_at = case when webhook_queues.lease_token is not null or webhook_queues.due_at is null then webhook_queues.due_at
+                         when excluded.version = 2
+                              or (excluded.version = 3 and webhook_queues.failures >= ${FAILURES_UNTIL_SUPERSEDED}::int)
+                         then ${DUE_NOW}
+                         when excluded.version = 3 then least(webhook_queues.due_at, webhook_queues.due_at_end)
+                         else webhook_queues.due_at end
     returning id
   ), superseded as (
     update webhook_deliveries old
@@ -95,6 +100,16 @@ function isPointless(): Prisma.Sql {
        and (old.event_type = 'job.progress' or (r.ends and old.attempts >= ${FAILURES_UNTIL_SUPERSEDED}::int))`;
 }
 
+const ENDS = Prisma.sql`('job.finished', 'job.failed', 'job.canceled')`;
+
+/** The webhook that ends the job of `webhook_deliveries d`, for the same receiver. */
+export function endOf(): Prisma.Sql {
+  return Prisma.sql`
+    select 1 from webhook_deliveries later
+     where later.queue_id = d.queue_id and later.sequence > d.sequence and later.job_id = d.job_id
+       and later.event_type in ${ENDS}`;
+}
+
 /** What makes `webhook_deliveries d`, which has just failed, pointless: it was under way when that was written. */
 export function supersederOf(): Prisma.Sql {
   return Prisma.sql`
@@ -102,5 +117,5 @@ export function supersederOf(): Prisma.Sql {
      where later.queue_id = d.queue_id and later.sequence > d.sequence and later.job_id = d.job_id
        and (d.event_type = 'job.progress'
             or (d.attempts + 1 >= ${FAILURES_UNTIL_SUPERSEDED}::int
-                and later.event_type in ('job.finished', 'job.failed', 'job.canceled')))`;
+                and later.event_type in ${ENDS}))`;
 }

@@ -6,7 +6,7 @@ import { DUE_NOW } from '../../common/prisma/due-now.sql.js';
 import { PrismaService } from '../../common/prisma/prisma.service.js';
 import { retryWhileAway } from '../../common/prisma/retry-while-away.js';
 import type { AttemptRecord } from './attempt-record.js';
-import { FAILURES_UNTIL_SUPERSEDED, OPEN, supersederOf } from './deliveries.sql.js';
+import { endOf, OPEN, supersederOf } from './deliveries.sql.js';
 import type { ClaimedDelivery } from './delivery-claims.store.js';
 import { TEST_WEBHOOK_TYPE } from './webhook-types.js';
 
@@ -18,6 +18,8 @@ export interface DeliveryOutcome {
   status: 'delivered' | 'failing' | 'exhausted';
   /** null unless it is tried again */
   retryInMs: number | null;
+  /** The same once the job has ended, where that is sooner. */
+  retryAtEndInMs?: number;
   error: string | null;
   /** null when nothing was sent */
   attempt: AttemptRecord | null;
@@ -44,6 +46,11 @@ const OUTCOMES_A_STATEMENT = 500;
 const PATIENCE_MS = 8_000;
 /** An endpoint that fails for so long is disabled (contract, section 7: nobody reads what it sends). */
 const ENDPOINT_PATIENCE = Prisma.sql`interval '5 days'`;
+/** Unless nothing was tried for so long, longer than any step of the schedule: then its time begins anew. */
+const ENDPOINT_SILENCE = Prisma.sql`interval '2 days'`;
+/** How exactly it is known when an endpoint failed last: one with many failures is not written at each. */
+const FAILED_AT_STEP = Prisma.sql`interval '1 hour'`;
+const UNSTORABLE = 'the reason could not be stored';
 
 /** Writes what attempts came to. */
 @Injectable()
@@ -55,14 +62,23 @@ export class DeliveryOutcomesStore {
 
   constructor(private readonly prisma: PrismaService) {}
 
-  /** Writes what an attempt came to, with its record. Whatever is wrong with the record does not keep it from being written. */
+  /** Writes what an attempt came to, with its record. Whatever is wrong with its texts does not keep it from being written. */
   async mark(outcome: DeliveryOutcome): Promise<Marked> {
     try {
-      return await retryWhileAway(PATIENCE_MS, () => this.outcomes.add(outcome));
+      const marked = await this.add(outcome);
+      if (marked.written || outcome.status !== 'failing') return marked;
+      // The claim is gone; or a webhook that may make this one pointless came while the statement waited for its lock, and
+      // the next statement sees it.
+      return await this.add({ ...outcome, attempt: null });
     } catch (error) {
-      if (outcome.attempt === null || isPassing(error)) throw error;
-      return this.outcomes.add({ ...outcome, attempt: null });
+      const shorter = withLessText(outcome);
+      if (shorter === null || isPassing(error)) throw error;
+      return this.mark(shorter);
     }
+  }
+
+  private add(outcome: DeliveryOutcome): Promise<Marked> {
+    return retryWhileAway(PATIENCE_MS, () => this.outcomes.add(outcome));
   }
 
   /**
@@ -77,10 +93,13 @@ export class DeliveryOutcomesStore {
       with input as (
         select * from json_to_recordset(${JSON.stringify(outcomes.map(toRow))}::json) as i(
           queue_id uuid, version integer, lease uuid, delivery_id uuid, manual boolean, endpoint_id uuid, status text,
-          retry_ms float8, error text, attempt json)
+          retry_ms float8, retry_at_end_ms float8, error text, attempt json)
       ), decided as materialized (
         select i.*, d.queue_id as home_id, d.status in ${OPEN} as was_open,
-               d.event_type = 'job.progress' or d.attempts + 1 >= ${FAILURES_UNTIL_SUPERSEDED}::int as may_be_superseded,
+               -- As far as this statement sees: what is added later, it does not know.
+               case when i.status = 'failing' and not i.manual then (
+                 select q.version from webhook_queues q where q.id = i.queue_id) end as seen_version,
+               i.retry_at_end_ms is not null and exists (${endOf()}) as ended,
                case when d.status = 'delivered' then 'delivered'
                     when i.status = 'failing' and not i.manual and exists (${supersederOf()}) then 'superseded'
                     else i.status end as final
@@ -102,21 +121,22 @@ export class DeliveryOutcomesStore {
       ), kept as (
         update webhook_queues q
            set lease_token = null, failures = case when i.final = 'failing' then q.failures + 1 else 0 end,
-               -- What was added during the attempt may have made it pointless, unseen by this statement: then it is looked at
-               -- again at once.
-               due_at = case when i.final = 'failing' and (q.version = i.version or not i.may_be_superseded)
+               due_at = case when i.final = 'failing'
                               and not exists (select 1 from decided other
                                                where other.delivery_id = i.delivery_id and other.final = 'delivered')
-                             then now() + i.retry_ms * interval '1 millisecond' else ${DUE_NOW} end
+                             then now() + case when i.ended then i.retry_at_end_ms else i.retry_ms end * interval '1 millisecond'
+                             else ${DUE_NOW} end,
+               due_at_end = case when i.final = 'failing' then now() + i.retry_at_end_ms * interval '1 millisecond' end
           from decided i
          -- Counted, so that what is finished is gone before.
          where (select count(*) from finished) >= 0 and q.id = i.queue_id and q.lease_token = i.lease
+           and (i.final <> 'failing' or q.version = i.seen_version)
         returning i.*, q.due_at <= now() as more
       ), held as materialized (
         select * from finished union all select * from kept
       ), hurried as (
         -- What a person got through need not be waited for.
-        update webhook_queues q set due_at = ${DUE_NOW}
+        update webhook_queues q set due_at = ${DUE_NOW}, due_at_end = null, failures = 0
           from held i
          where i.manual and i.was_open and i.status = 'delivered' and q.id = i.home_id
            and case when q.lease_token is null then q.due_at > now() end
@@ -138,10 +158,15 @@ export class DeliveryOutcomesStore {
          where d.id = c.delivery_id
       ), health as (
         update webhook_endpoints e
-           set failing_since = case when s.succeeded then null else now() end
+           set failing_since = case when s.succeeded then null
+                                    when e.failed_at > now() - ${ENDPOINT_SILENCE} then coalesce(e.failing_since, now())
+                                    else now() end,
+               failed_at = case when not s.succeeded then now() end
           from (select endpoint_id, bool_or(status = 'delivered') as succeeded from input
                  where endpoint_id is not null group by endpoint_id) s
-         where e.id = s.endpoint_id and (e.failing_since is null) <> s.succeeded
+         where e.id = s.endpoint_id
+           and ((e.failing_since is null) <> s.succeeded
+                or (not s.succeeded and coalesce(e.failed_at < now() - ${FAILED_AT_STEP}, true)))
       ), attempt as (
         -- Whatever has become of the claim.
         insert into webhook_attempts (
@@ -158,7 +183,7 @@ export class DeliveryOutcomesStore {
       select i.queue_id as "queueId", i.lease as "leaseToken", i.more,
              -- Compared, not searched with "exists": that was planned as a read of all endpoints.
              i.status <> 'delivered' and coalesce((
-               select e.failing_since < now() - ${ENDPOINT_PATIENCE}
+               select e.failing_since < now() - ${ENDPOINT_PATIENCE} and e.failed_at > now() - ${ENDPOINT_SILENCE}
                  from webhook_endpoints e where e.id = i.endpoint_id and e.status = 'enabled'), false) as "endpointFailed"
         from held i`;
     const byClaim = new Map(rows.map((row) => [row.queueId + row.leaseToken, row]));
@@ -173,7 +198,22 @@ export class DeliveryOutcomesStore {
   }
 }
 
-function toRow({ delivery, leaseToken, status, retryInMs, error, attempt }: DeliveryOutcome): Record<string, unknown> {
+/** What is left when a text cannot be stored: without the record first, then without the reason. Null: nothing to leave out. */
+function withLessText(outcome: DeliveryOutcome): DeliveryOutcome | null {
+  if (outcome.attempt !== null) return { ...outcome, attempt: null };
+  if (outcome.error !== null && outcome.error !== UNSTORABLE) return { ...outcome, error: UNSTORABLE };
+  return null;
+}
+
+function toRow({
+  delivery,
+  leaseToken,
+  status,
+  retryInMs,
+  retryAtEndInMs,
+  error,
+  attempt,
+}: DeliveryOutcome): Record<string, unknown> {
   return {
     queue_id: delivery.queueId,
     version: delivery.version,
@@ -183,6 +223,7 @@ function toRow({ delivery, leaseToken, status, retryInMs, error, attempt }: Deli
     endpoint_id: delivery.endpointId,
     status,
     retry_ms: retryInMs,
+    retry_at_end_ms: retryAtEndInMs,
     error,
     attempt,
   };

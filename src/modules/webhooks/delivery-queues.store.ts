@@ -5,6 +5,8 @@ import { PrismaService } from '../../common/prisma/prisma.service.js';
 import { OPEN } from './deliveries.sql.js';
 import type { ClaimedQueue } from './delivery-claims.store.js';
 
+const HURRIED_A_STATEMENT = 1_000;
+
 /** What becomes of queues of webhooks that were claimed and not sent, or are kept for an endpoint. */
 @Injectable()
 export class DeliveryQueuesStore {
@@ -22,6 +24,32 @@ export class DeliveryQueuesStore {
     await this.prisma.$executeRaw`
       update webhook_queues set lease_token = null, due_at = null
        where id in (${inOrder(queueIds)}) and lease_token = ${leaseToken}::uuid`;
+  }
+
+  /**
+   * Makes due what waits for a retry at an endpoint that was changed or deleted, batch by batch. What is under way is left
+   * to its outcome.
+   *
+   * @param origin that it had when these failed
+   */
+  async hurry(endpointId: string, origin: string): Promise<void> {
+    let hurried: number;
+    do {
+      hurried = await this.prisma.$executeRaw`
+        with waiting as (
+          select q.id from webhook_queues q
+           where q.origin = ${origin} and q.due_at > now() and q.endpoint_id = ${endpointId}::uuid
+             and q.delivery_id is null and q.lease_token is null
+           order by q.origin, q.due_at
+           limit ${HURRIED_A_STATEMENT}::int
+        ), free as (
+          select q.id from webhook_queues q
+           where q.id in (select id from waiting) and q.due_at > now() and q.lease_token is null
+           order by q.id
+             for update skip locked
+        )
+        update webhook_queues q set due_at = ${DUE_NOW} from free f where q.id = f.id`;
+    } while (hurried === HURRIED_A_STATEMENT);
   }
 
   /**

@@ -32,8 +32,10 @@ export class ManualRetriesStore {
   async findWaiting(tenantId: string): Promise<{ count: number; pacedForMs: number }> {
     const [row] = await this.prisma.$queryRaw<{ count: number; pacedForMs: number }[]>`
       select count(*)::int as count,
-             coalesce(greatest(extract(epoch from max(due_at) - now()) * 1000, 0), 0)::float8 as "pacedForMs"
-        from (select due_at from webhook_queues
+             -- That of one under way is when its claim expires.
+             coalesce(greatest(extract(epoch from max(due_at) filter (where lease_token is null) - now()) * 1000, 0), 0)::float8
+               as "pacedForMs"
+        from (select due_at, lease_token from webhook_queues
                where tenant_id = ${tenantId}::uuid and delivery_id is not null order by due_at desc limit ${MOST_WAITING}::int) w`;
     return row ?? { count: 0, pacedForMs: 0 };
   }

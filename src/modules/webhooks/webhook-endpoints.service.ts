@@ -73,10 +73,11 @@ export class WebhookEndpointsService {
     return this.resource(found(await this.endpoints.find(tenant.id, id)));
   }
 
-  /** An endpoint that is enabled gets what was kept for it. */
+  /** An endpoint that is enabled gets what was kept for it. What waits for a retry is tried at once when it is, or has another URL. */
   async update(tenant: CurrentTenant, id: string, dto: UpdateEndpointDto): Promise<EndpointResource> {
     const { url, events, description, headers, status } = dto;
     if (url !== undefined) this.checkUrl(tenant, url);
+    const before = found(await this.endpoints.find(tenant.id, id));
     const changed = await this.endpoints.update(tenant.id, id, {
       ...(url !== undefined && { url }),
       ...(events !== undefined && { events }),
@@ -85,6 +86,7 @@ export class WebhookEndpointsService {
       ...(status !== undefined && { status }),
     });
     const endpoint = found(changed);
+    if (endpoint.url !== before.url || (status === 'enabled' && before.status !== 'enabled')) await this.hurry(before);
     if (status === 'enabled') {
       await this.queues.releaseHeldAnyTenant(RELEASED_AT_ONCE);
       this.wakeUps.ring('deliveries');
@@ -93,8 +95,10 @@ export class WebhookEndpointsService {
   }
 
   async delete(tenant: CurrentTenant, id: string): Promise<void> {
+    const endpoint = found(await this.endpoints.find(tenant.id, id));
     if (!(await this.endpoints.delete(tenant.id, id))) throw notFound();
     this.signing.forget({ tenantId: tenant.id, endpointId: id });
+    await this.hurry(endpoint);
   }
 
   async rotateSecret(
@@ -118,6 +122,11 @@ export class WebhookEndpointsService {
     const delivery = await this.deliveries.insertTest(endpoint, body);
     this.wakeUps.ring('deliveries');
     return delivery;
+  }
+
+  private async hurry({ id, url }: EndpointRecord): Promise<void> {
+    await this.queues.hurry(id, new URL(url).origin);
+    this.wakeUps.ring('deliveries');
   }
 
   private checkUrl(tenant: CurrentTenant, url: string): void {

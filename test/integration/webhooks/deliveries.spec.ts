@@ -2,6 +2,7 @@ import { describe, expect, it } from '@jest/globals';
 import type { ServerResponse } from 'node:http';
 import { Webhook } from 'standardwebhooks';
 import request, { type Response } from 'supertest';
+import { ManualRetriesStore } from '../../../src/modules/webhooks/manual-retries.store.js';
 import { eventually } from '../../support/gateway.js';
 import type { ReceivedWebhook } from '../../support/receiver.js';
 import { idOf, useStage, type Team } from '../../support/stage.js';
@@ -189,6 +190,15 @@ describe('a manual retry', () => {
     );
   });
 
+  it('should be refused with a field, as it takes none (contract, section 2)', async () => {
+    const team = await stage.team();
+    const made = await delivery(team, 'delivered');
+    const refused = await post(team, `/${made.id}/retry`, { force: true });
+    expect(refused.status).toBe(400);
+    expect(Object.keys(refused.body.errors as object)).toEqual(['force']);
+    expect((await detail(team, made.id)).attempts).toHaveLength(1);
+  });
+
   it("should be 404 for another tenant's delivery", async () => {
     const [team, other] = [await stage.team(), await stage.team()];
     const made = await delivery(team, 'delivered');
@@ -225,6 +235,18 @@ describe('a replay', () => {
     expect((await post(await stage.team(), '/replay', { since })).body.replayed).toBe(0);
   });
 
+  it('should not wait for the claim of a manual attempt that is under way', async () => {
+    const team = await stage.team();
+    const made = await delivery(team, 'delivered');
+    await stage.sql(
+      `insert into webhook_queues (id, tenant_id, delivery_id, origin, due_at, lease_token)
+       values (gen_random_uuid(), $1, $2, 'https://silent.example.com', now() + interval '1 hour', gen_random_uuid())`,
+      [team.id, made.id],
+    );
+    const retries = stage.gateway.app.get(ManualRetriesStore, { strict: false });
+    expect(await retries.findWaiting(team.id)).toEqual({ count: 1, pacedForMs: 0 });
+  });
+
   it('should reach what fell due while an endpoint was paused', async () => {
     const team = await stage.team();
     const made = await request(stage.gateway.url)
@@ -252,6 +274,7 @@ describe('a replay', () => {
     ['an end before the beginning', { since: '2026-11-20T09:00:00Z', until: '2026-11-19T09:00:00Z' }, 'until'],
     ['a beginning in the future', { since: '2999-01-01T00:00:00Z' }, 'since'],
     ['no time', { since: 'yesterday' }, 'since'],
+    ['a day that no month has', { since: '2026-02-30T00:00:00Z' }, 'since'],
     ['an unknown status', { since: '2026-11-20T09:00:00Z', status: 'lost' }, 'status'],
     ['a cursor of its own making', { since: new Date(Date.now() - 1_000).toISOString(), cursor: 'a.b' }, 'cursor'],
   ])('should be refused with %s', async (_, body, field) => {

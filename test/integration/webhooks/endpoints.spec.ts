@@ -65,6 +65,16 @@ function answerAt(path: string, status: number): void {
   stage.receiver.answer((webhook, response) => void response.writeHead(webhook.path === path ? status : 204).end());
 }
 
+/** A webhook to the endpoint that it wants in an hour. */
+async function failUntilLater(team: Team, { path, ...standing }: Endpoint): Promise<void> {
+  stage.receiver.answer((webhook, response) => {
+    if (webhook.path === path) response.writeHead(503, { 'retry-after': '3600' }).end();
+    else response.writeHead(204).end();
+  });
+  await stage.video(team);
+  await untilDeliveries({ path, ...standing }, team, ['failing']);
+}
+
 function verify(secret: string, webhook: ReceivedWebhook | undefined): void {
   new Webhook(secret).verify(webhook?.body ?? '', webhook?.headers as Record<string, string>);
 }
@@ -299,6 +309,46 @@ describe('an endpoint that takes nothing', () => {
     expect(enabled.body).toMatchObject({ status: 'enabled', status_reason: null, failing_since: null });
   });
 
+  it('should not be disabled by a failure after days without an attempt', async () => {
+    const team = await stage.team();
+    const standing = await endpoint(team);
+    answerAt(standing.path, 500);
+    await post(team, `/v1/webhook-endpoints/${standing.id}/test`);
+    await untilDeliveries(standing, team, ['exhausted']);
+    await stage.sql(
+      `update webhook_endpoints set failing_since = now() - interval '6 days', failed_at = now() - interval '6 days'
+        where id = $1`,
+      [standing.id],
+    );
+    await stage.video(team);
+    await untilDeliveries(standing, team, ['exhausted', 'exhausted']);
+    const { status, failing_since: since } = (await stage.get(team, `/v1/webhook-endpoints/${standing.id}`)).body as {
+      status: string;
+      failing_since: string;
+    };
+    expect(status).toBe('enabled');
+    expect(Date.now() - Date.parse(since)).toBeLessThan(86_400_000);
+  });
+
+  it('should be tried at once when it has another URL', async () => {
+    const team = await stage.team();
+    const standing = await endpoint(team);
+    await failUntilLater(team, standing);
+    await patch(team, standing.id, { url: `${stage.receiver.url}/mended-${standing.id}` });
+    await untilDeliveries(standing, team, ['delivered']);
+    expect(receivedAt(`/mended-${standing.id}`)).toHaveLength(1);
+  });
+
+  it('should be tried at once when it is enabled again', async () => {
+    const team = await stage.team();
+    const standing = await endpoint(team);
+    await failUntilLater(team, standing);
+    await patch(team, standing.id, { status: 'paused' });
+    answerAt(standing.path, 204);
+    await patch(team, standing.id, { status: 'enabled' });
+    await untilDeliveries(standing, team, ['delivered']);
+  });
+
   it('should forget its failures with the first success', async () => {
     const team = await stage.team();
     const standing = await endpoint(team);
@@ -322,6 +372,15 @@ describe('an endpoint that takes nothing', () => {
     expect(delivery).toMatchObject({ last_error: 'the endpoint was deleted', attempt_count: 1 });
     expect((await post(team, `/v1/webhook-deliveries/${delivery?.id}/retry`)).status).toBe(409);
     expect(receivedAt(standing.path)).toEqual([]);
+  });
+
+  it('should have what waits for a retry given up when it is deleted', async () => {
+    const team = await stage.team();
+    const standing = await endpoint(team);
+    await failUntilLater(team, standing);
+    await request(stage.gateway.url).delete(`/v1/webhook-endpoints/${standing.id}`).set(team.auth);
+    await untilDeliveries(standing, team, ['exhausted']);
+    expect(receivedAt(standing.path)).toHaveLength(1);
   });
 });
 

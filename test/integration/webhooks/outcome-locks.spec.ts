@@ -1,5 +1,6 @@
 import { beforeAll, describe, expect, it } from '@jest/globals';
 import { randomUUID } from 'node:crypto';
+import type { AttemptRecord } from '../../../src/modules/webhooks/attempt-record.js';
 import type { ClaimedDelivery } from '../../../src/modules/webhooks/delivery-claims.store.js';
 import { DeliveryOutcomesStore } from '../../../src/modules/webhooks/delivery-outcomes.store.js';
 import { eventually } from '../../support/gateway.js';
@@ -10,6 +11,20 @@ const stage = useStage({ env: { GATEWAY_ROLE: 'api' } });
 
 let tenantId: string;
 const leaseToken = randomUUID();
+const RECORD: AttemptRecord = {
+  started_at: new Date(),
+  url: 'https://a.example.com/',
+  request_headers: {},
+  response_status: 500,
+  error_class: 'http',
+  error: 'the receiver answered 500',
+  dns_ms: null,
+  connect_ms: null,
+  tls_ms: null,
+  first_byte_ms: 1,
+  total_ms: 1,
+  response_excerpt: '',
+};
 
 beforeAll(async () => {
   tenantId = (await stage.team()).id;
@@ -71,5 +86,38 @@ describe('the outcome of a webhook whose queue gets another one', () => {
       [locked.queueId],
     );
     expect(queues).toEqual([{ free: true, ...left, version: 2 }]);
+  });
+
+  it('should be that it is superseded when the one that it waited for ends the job', async () => {
+    const store = stage.gateway.app.get(DeliveryOutcomesStore, { strict: false });
+    const delivery = await claimed();
+    await stage.sql('update webhook_deliveries set attempts = 4 where id = $1', [delivery.id]);
+    const other = await stage.pool.connect();
+    try {
+      await other.query('begin');
+      await other.query('update webhook_queues set version = version + 1 where id = $1', [delivery.queueId]);
+      await other.query(
+        `insert into webhook_deliveries (id, tenant_id, job_id, queue_id, sequence, event_type, url, body)
+         select gen_random_uuid(), tenant_id, job_id, queue_id, 3, 'job.finished', url, body
+           from webhook_deliveries where id = $1`,
+        [delivery.id],
+      );
+      const outcome = { leaseToken, status: 'failing', retryInMs: 60_000, error: 'no', attempt: RECORD } as const;
+      const marking = store.mark({ ...outcome, delivery });
+      await eventually(isWaitingForLock, Boolean);
+      await other.query('commit');
+      expect(await marking).toMatchObject({ written: true, more: true });
+    } finally {
+      other.release();
+    }
+    const rows = await stage.sql(
+      `select event_type, status, attempts, (select count(*)::int from webhook_attempts a where a.delivery_id = d.id) as log
+         from webhook_deliveries d where queue_id = $1 order by sequence`,
+      [delivery.queueId],
+    );
+    expect(rows).toEqual([
+      { event_type: 'job.queued', status: 'superseded', attempts: 5, log: 1 },
+      { event_type: 'job.finished', status: 'pending', attempts: 0, log: 0 },
+    ]);
   });
 });

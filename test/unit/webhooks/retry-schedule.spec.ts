@@ -82,12 +82,25 @@ describe('what follows from an attempt', () => {
     );
   });
 
+  it.each([400, 401, 404, 422, 499])('should come within minutes once the job has ended after a %i', (status) => {
+    const verdicts = [0, 1, 2, 3].map((attempts) =>
+      verdictOf(answered(status), attempts, DEFAULT_RETRY_SCHEDULE_MS, () => 0),
+    );
+    expect(verdicts.map(({ retryAtEndInMs }) => retryAtEndInMs)).toEqual([undefined, 60_000, 60_000, 60_000]);
+    expect(verdictOf(answered(status, '600'), 2, DEFAULT_RETRY_SCHEDULE_MS, () => 0).retryAtEndInMs).toBe(600_000);
+  });
+
+  it.each([408, 425, 429, 500, 503])('should keep to the schedule once the job has ended after a %i', (status) => {
+    expect(verdictOf(answered(status), 2, DEFAULT_RETRY_SCHEDULE_MS).retryAtEndInMs).toBeUndefined();
+  });
+
   it('should let Retry-After delay, never hasten, and never by more than a day', () => {
     const after = (retryAfter: string) => verdictOf(answered(503, retryAfter), 0, [5_000], () => 0).retryInMs;
     expect(after('60')).toBe(60_000);
     expect(after('1')).toBe(5_000);
     expect(after('0')).toBe(5_000);
     expect(after('999999999')).toBe(24 * HOUR);
+    expect(after('99999999999999999999')).toBe(24 * HOUR);
     expect(after('soon')).toBe(5_000);
     expect(after('-60')).toBe(5_000);
     expect(after('Thu, 01 Jan 1970 00:00:00 GMT')).toBe(5_000);
