@@ -5,7 +5,7 @@
  */
 export function parseRetryAfter(header: string | null | undefined, capMs: number, nowMs = Date.now()): number | null {
   if (!header) return null;
-  const seconds = /^\s*(\d{1,9})\s*$/.exec(header)?.[1];
+  const seconds = /^\s*(\d+)\s*$/.exec(header)?.[1];
   if (seconds !== undefined) return Math.min(capMs, Number(seconds) * 1000);
   // A date has letters; Date.parse would take "-5" and "1.5" for years.
   const dateMs = /[a-z]/i.test(header) ? Date.parse(header) : Number.NaN;

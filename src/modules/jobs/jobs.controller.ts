@@ -19,6 +19,7 @@ import { asksForEventStream } from '../../common/http/event-stream.js';
 import { parsePrefer } from '../../common/http/prefer.js';
 import { writeEventStream } from '../../common/http/streamed-reply.js';
 import { IdPipe } from '../../common/validation/id.pipe.js';
+import { NoBody } from '../../common/validation/no-body.js';
 import { BodyPipe, QueryPipe } from '../../common/validation/validate.pipe.js';
 import { RequireScope, Tenant, type CurrentTenant } from '../tenants/auth.guard.js';
 import { DEFAULT_JOB_EVENTS } from '../webhooks/webhook-types.js';
@@ -129,10 +130,11 @@ export class JobsController {
   @ApiOperation({ summary: 'Cancel a job' })
   @ApiResponse({ status: 200, type: JobResource, description: 'canceled' })
   @ApiResponse({ status: 202, type: JobResource, description: 'TensorPix could not confirm yet; it is asked again.' })
-  @ApiProblems('not_found', 'invalid_state')
+  @ApiProblems('validation_failed', 'not_found', 'invalid_state')
   async cancel(
     @Tenant() tenant: CurrentTenant,
     @Param('id', IdPipe) id: string,
+    @NoBody() _: void,
     @Res({ passthrough: true }) reply: FastifyReply,
   ): Promise<JobView> {
     const { status, job } = await this.cancels.cancel(tenant, id);

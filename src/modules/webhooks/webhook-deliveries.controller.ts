@@ -3,6 +3,7 @@ import { ApiOperation, ApiResponse, ApiTags } from '@nestjs/swagger';
 import { ApiProblems } from '../../common/http/api-problems.js';
 import type { Page } from '../../common/http/cursor.js';
 import { IdPipe } from '../../common/validation/id.pipe.js';
+import { NoBody } from '../../common/validation/no-body.js';
 import { BodyPipe, QueryPipe } from '../../common/validation/validate.pipe.js';
 import { RequireScope, Tenant, type CurrentTenant } from '../tenants/auth.guard.js';
 import {
@@ -79,8 +80,12 @@ export class WebhookDeliveriesController {
     description: 'One attempt, at once, with the same `webhook-id`, outside the order. Every request makes one.',
   })
   @ApiResponse({ status: 202, type: DeliveryResource })
-  @ApiProblems('not_found', 'invalid_state', 'rate_limited')
-  retry(@Tenant() tenant: CurrentTenant, @Param('id', IdPipe) id: string): Promise<DeliveryResource> {
+  @ApiProblems('validation_failed', 'not_found', 'invalid_state', 'rate_limited')
+  retry(
+    @Tenant() tenant: CurrentTenant,
+    @Param('id', IdPipe) id: string,
+    @NoBody() _: void,
+  ): Promise<DeliveryResource> {
     return this.deliveries.retry(tenant.id, id);
   }
 }

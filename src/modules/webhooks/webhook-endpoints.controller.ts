@@ -3,6 +3,7 @@ import { ApiBody, ApiOperation, ApiResponse, ApiTags } from '@nestjs/swagger';
 import { ApiProblems } from '../../common/http/api-problems.js';
 import type { Page } from '../../common/http/cursor.js';
 import { IdPipe } from '../../common/validation/id.pipe.js';
+import { NoBody } from '../../common/validation/no-body.js';
 import { BodyPipe, QueryPipe } from '../../common/validation/validate.pipe.js';
 import { RequireScope, Tenant, type CurrentTenant } from '../tenants/auth.guard.js';
 import { PageQuery } from '../tenants/tenants.dto.js';
@@ -112,8 +113,12 @@ export class WebhookEndpointsController {
     description: 'One attempt, whatever the state of the endpoint is; the delivery shows what came of it.',
   })
   @ApiResponse({ status: 202, type: DeliveryResource })
-  @ApiProblems('not_found')
-  async test(@Tenant() tenant: CurrentTenant, @Param('id', IdPipe) id: string): Promise<DeliveryResource> {
+  @ApiProblems('validation_failed', 'not_found')
+  async test(
+    @Tenant() tenant: CurrentTenant,
+    @Param('id', IdPipe) id: string,
+    @NoBody() _: void,
+  ): Promise<DeliveryResource> {
     return deliveryResource(await this.endpoints.test(tenant, id));
   }
 }
