@@ -49,7 +49,7 @@ export class DeliveryQueuesStore {
              for update skip locked
         )
         update webhook_queues q set due_at = ${DUE_NOW} from free f where q.id = f.id`;
-    } while (hurried === HURRIED_A_STATEMENT);
+    } while (hurried > 0);
   }
 
   /**
