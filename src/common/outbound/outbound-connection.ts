@@ -1,5 +1,6 @@
 import { Client, type Dispatcher } from 'undici';
 import type { Socket } from 'node:net';
+import { OutboundFailure } from './outbound-outcome.js';
 import { connectVetted, type Handshakes } from './vetted-connector.js';
 
 /** Scheme, host and port of a URL, taken apart once. */
@@ -14,6 +15,14 @@ export interface Origin {
 
 /** Bytes of response headers; more is error class `too_large`. */
 const MAX_RESPONSE_HEADER_BYTES = 16_384;
+
+/**
+ * Bytes that one attempt may bring on the connection, whatever they are. undici counts headers and we count the body, but
+ * a receiver can stream for ever in what neither counts: the reason phrase, 103 responses, the extension of a chunk, empty
+ * lines after a response, TLS session tickets. Far above what the other limits let through: 64 kB of body in chunks of
+ * one byte take 400 kB, 16 kB of headers in TLS records of one byte as much.
+ */
+const MAX_WIRE_BYTES = 524_288;
 
 /**
  * How long an unused connection stays open, in milliseconds: 4 s when the receiver says nothing, since some close after
@@ -33,7 +42,10 @@ export class OutboundConnection {
   /** Monotonic time at which it became unused. */
   idleSinceMs = 0;
   private readonly client: Client;
-  private socket: Socket | null = null;
+  /** The TCP connection, also below TLS. */
+  private wire: Socket | null = null;
+  /** Of the bytes that came in over it, those that came before the request under way. */
+  private bytesBefore = 0;
   private connectTimeoutMs: number | undefined;
 
   constructor(
@@ -56,6 +68,7 @@ export class OutboundConnection {
   /** Sends one request, connecting first where needed; `connectTimeoutMs` bounds the TCP handshake. */
   dispatch(options: Dispatcher.DispatchOptions, handler: Dispatcher.DispatchHandler, connectTimeoutMs?: number): void {
     this.handshakes = null;
+    this.bytesBefore = this.wire?.bytesRead ?? 0;
     this.connectTimeoutMs = connectTimeoutMs;
     this.client.dispatch(options, handler);
   }
@@ -63,17 +76,37 @@ export class OutboundConnection {
   /** Ends the connection at once, also one that is being opened; a request under way fails. */
   destroy(): void {
     this.client.destroy(null, () => undefined);
-    this.socket?.destroy();
+    this.wire?.destroy();
   }
 
   private connect(callback: (...args: [null, Socket] | [Error, null]) => void): void {
     const { address, ca, connectTimeoutMs: timeoutMs } = this;
     const { secure, port, serverName } = this.origin;
     const optional = { ...(ca === undefined ? {} : { ca }), ...(timeoutMs === undefined ? {} : { timeoutMs }) };
-    this.socket = connectVetted({ secure, address, port, serverName, ...optional }, (failure, socket, handshakes) => {
+    const wire = connectVetted({ secure, address, port, serverName, ...optional }, (failure, socket, handshakes) => {
       this.handshakes = handshakes;
-      if (socket !== null) callback(null, socket);
-      else callback(failure ?? new Error('no socket'), null);
+      if (socket === null) return callback(failure ?? new Error('no socket'), null);
+      this.limitBytes(socket, wire);
+      callback(null, socket);
     });
+    this.wire = wire;
   }
+
+  /**
+   * Ends the connection with `too_large` when there are too many: undici tells the request under way, if there is one.
+   * The listeners come before undici's, so that the bytes are counted before they are parsed.
+   */
+  private limitBytes(socket: Socket, wire: Socket): void {
+    this.bytesBefore = wire.bytesRead;
+    const count = (): void => {
+      if (wire.bytesRead - this.bytesBefore > MAX_WIRE_BYTES) socket.destroy(tooManyBytes());
+    };
+    socket.on('readable', count);
+    // A TLS session ticket is read without making anything readable.
+    if (socket !== wire) socket.on('session', count);
+  }
+}
+
+function tooManyBytes(): OutboundFailure {
+  return new OutboundFailure('too_large', 'the answer exceeds 512 kB before its headers end');
 }

@@ -30,7 +30,7 @@ export type OutboundErrorClass =
   | 'forbidden_address'
   /** What came is not HTTP, or the request cannot be said in HTTP. */
   | 'http'
-  /** The headers of the response exceed 16 kB. */
+  /** The headers of the response exceed 16 kB, or 512 kB of whatever came before they ended. */
   | 'too_large'
   /** The caller's signal, or the client was closed. */
   | 'aborted';

@@ -1,5 +1,5 @@
 import { connect as connectTcp, type Socket } from 'node:net';
-import { connect as connectTls, type TLSSocket } from 'node:tls';
+import { connect as connectTls } from 'node:tls';
 import { parseIp, sameIp, unmapped } from './ip-address.js';
 import { connectFailure, OutboundFailure } from './outbound-outcome.js';
 
@@ -22,17 +22,20 @@ export interface Handshakes {
   readonly tlsMs: number | null;
 }
 
+/** The socket to speak HTTP on when all went well, else the failure. */
 export type ConnectResult = (failure: OutboundFailure | null, socket: Socket | null, handshakes: Handshakes) => void;
 
 /**
  * Opens one connection and reports once. TLS is verified always: explicitly, so that NODE_TLS_REJECT_UNAUTHORIZED
  * changes nothing, and without session resumption, since Node does not check the name of a resumed session.
+ *
+ * @returns the TCP connection, also below TLS: its `bytesRead` counts what really came in, and destroying it ends all
  */
 export function connectVetted(target: ConnectTarget, done: ConnectResult): Socket {
   const startedAtMs = performance.now();
   let connectedAtMs: number | null = null;
   let reported = false;
-  const socket = open(target);
+  const wire = connectTcp({ host: target.address, port: target.port });
 
   const handshakes = (): Handshakes => ({
     connectMs: (connectedAtMs ?? performance.now()) - startedAtMs,
@@ -42,44 +45,63 @@ export function connectVetted(target: ConnectTarget, done: ConnectResult): Socke
     if (reported) return;
     reported = true;
     clearTimeout(timer);
-    socket.destroy();
+    wire.destroy();
     done(connectFailure(error, connectedAtMs === null ? 'connect' : 'tls'), null, handshakes());
   };
-  const succeed = (): void => {
+  const succeed = (socket: Socket): void => {
     if (reported) return;
-    // Undefined when the peer has hung up already.
-    if (socket.remoteAddress === undefined) return fail(closedEarly());
-    if (!isPeer(socket.remoteAddress, target.address)) {
-      return fail(new OutboundFailure('forbidden_address', 'the connection did not reach the vetted address'));
-    }
     reported = true;
     done(null, socket, handshakes());
   };
 
   const timer = target.timeoutMs === undefined ? undefined : setTimeout(() => fail(timedOut()), target.timeoutMs);
-  socket.setNoDelay(true).setKeepAlive(true, 30_000);
-  socket.once('connect', () => {
+  wire.setNoDelay(true).setKeepAlive(true, 30_000);
+  wire.once('connect', () => {
+    const fault = peerFault(wire, target.address);
+    if (fault !== null) return fail(fault);
     connectedAtMs = performance.now();
     clearTimeout(timer);
-    if (!target.secure) succeed();
+    if (target.secure) startTls(wire, target, fail, succeed);
+    else succeed(wire);
   });
-  if (target.secure) socket.once('secureConnect', succeed);
-  // Stays for the socket's life: an error after the connection was given up must not end the process.
-  socket.on('error', fail);
-  socket.once('close', () => fail(closedEarly()));
-  return socket;
+  watch(wire, fail);
+  return wire;
 }
 
-function open({ secure, address, port, serverName, ca }: ConnectTarget): Socket | TLSSocket {
-  if (!secure) return connectTcp({ host: address, port });
-  return connectTls({
+/**
+ * Around a socket and not with one of its own: that would only count the bytes that it has decrypted, and a peer can
+ * send records that hold none.
+ */
+function startTls(
+  wire: Socket,
+  { address, serverName, ca }: ConnectTarget,
+  fail: (error: Error) => void,
+  succeed: (socket: Socket) => void,
+): void {
+  const socket = connectTls({
+    socket: wire,
     host: address,
-    port,
     servername: serverName,
     ALPNProtocols: ['http/1.1'],
     rejectUnauthorized: true,
     ...(ca === undefined ? {} : { ca }),
   });
+  socket.once('secureConnect', () => succeed(socket));
+  watch(socket, fail);
+}
+
+function watch(socket: Socket, fail: (error: Error) => void): void {
+  // Stays for the socket's life: an error after the connection was given up must not end the process.
+  socket.on('error', fail);
+  socket.once('close', () => fail(closedEarly()));
+}
+
+/** A second look at what the kernel connected to. */
+function peerFault(wire: Socket, address: string): Error | null {
+  // Undefined when the peer has hung up already.
+  if (wire.remoteAddress === undefined) return closedEarly();
+  if (isPeer(wire.remoteAddress, address)) return null;
+  return new OutboundFailure('forbidden_address', 'the connection did not reach the vetted address');
 }
 
 function closedEarly(): Error {
@@ -90,7 +112,6 @@ function timedOut(): Error {
   return Object.assign(new Error('no answer'), { code: 'ETIMEDOUT' });
 }
 
-/** A second look at what the kernel connected to. */
 function isPeer(remoteAddress: string, address: string): boolean {
   const peer = parseIp(remoteAddress);
   const vetted = parseIp(address);

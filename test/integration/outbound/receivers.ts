@@ -7,7 +7,7 @@ import {
 } from 'node:http';
 import { createServer as createHttps } from 'node:https';
 import { createServer as createTcp, type Server, type Socket } from 'node:net';
-import type { TLSSocket } from 'node:tls';
+import { createServer as createTls, type TLSSocket } from 'node:tls';
 import { parseCidrs } from '../../../src/common/outbound/cidr.js';
 import { OutboundClient, type OutboundClientOptions } from '../../../src/common/outbound/outbound-client.js';
 
@@ -54,6 +54,11 @@ export function startTcp(onConnection: (socket: Socket) => void): Promise<Receiv
   return listen(createTcp(onConnection), [], '127.0.0.1', 0);
 }
 
+/** The same over TLS, with the certificate of `startHttps`. */
+export function startTls(onConnection: (socket: TLSSocket) => void): Promise<Receiver> {
+  return listen(createTls({ key: RECEIVER_KEY, cert: RECEIVER_CERT }, onConnection), [], '127.0.0.1', 0);
+}
+
 /** A client that may reach 127.0.0.0/8 over http, and whose names all lead to 127.0.0.1. */
 export function localClient(options: Partial<OutboundClientOptions> = {}): OutboundClient {
   return new OutboundClient({
@@ -89,6 +94,7 @@ function startRecording(
 async function listen(server: Server, received: ReceivedRequest[], host: string, port: number): Promise<Receiver> {
   const sockets = new Set<Socket>();
   let connections = 0;
+  server.on('secureConnection', (socket: TLSSocket) => socket.on('error', () => undefined));
   server.on('connection', (socket: Socket) => {
     connections++;
     sockets.add(socket);
