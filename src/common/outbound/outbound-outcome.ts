@@ -48,7 +48,7 @@ export type OutboundOutcome =
   | {
       readonly kind: 'error';
       readonly errorClass: OutboundErrorClass;
-      /** One sentence without any part of the URL. */
+      /** One sentence without any part of the URL; Postgres can store it. */
       readonly message: string;
       readonly status?: number;
       readonly phases: OutboundPhases;
@@ -61,9 +61,14 @@ export class OutboundFailure extends Error {
     message: string,
     readonly status?: number,
   ) {
-    super(message);
+    super(storable(message));
     this.name = 'OutboundFailure';
   }
+}
+
+/** Peers have a say in messages, a certificate's names for one: Postgres stores neither NUL nor half a surrogate pair. */
+function storable(text: string): string {
+  return text.replaceAll('\0', '\ufffd').replace(/\p{Surrogate}/gu, '\ufffd');
 }
 
 /** Sorts what undici and Node report after the connection stood. */
@@ -86,9 +91,14 @@ export function connectFailure(error: Error, phase: 'connect' | 'tls'): Outbound
   const code = errorCode(error);
   if (phase === 'connect') return new OutboundFailure('connect', `no connection (${code})`);
   // Certificate messages name the host and the certificate's names; those of OpenSSL name its source files.
-  const detail = /^(ERR_TLS|CERT_|DEPTH_|SELF_|UNABLE_)/.test(code) ? `: ${error.message.slice(0, 300)}` : '';
+  const detail = /^(ERR_TLS|CERT_|DEPTH_|SELF_|UNABLE_)/.test(code)
+    ? `: ${error.message.slice(0, MAX_DETAIL_LENGTH)}`
+    : '';
   return new OutboundFailure('tls', `the TLS handshake failed (${code})${detail}`);
 }
+
+/** Of a certificate's message, which can hold a hundred names. */
+const MAX_DETAIL_LENGTH = 300;
 
 const RESET_CODES: ReadonlySet<string> = new Set([
   'ECONNRESET',
