@@ -1,15 +1,21 @@
 import { setMaxListeners } from 'node:events';
 import { OutboundFailure } from './outbound-outcome.js';
 
+/** What an attempt waits for, as its failure says it: "no TLS handshake within 15000 ms". */
+export type Awaited = 'address of the host' | 'free connection' | 'TCP connection' | 'TLS handshake' | 'response';
+
 /**
  * The one wall clock of an attempt, and the caller's signal. Whichever part of the attempt is running is told through
  * `onStop`; only one part runs at a time.
  */
 export class AttemptDeadline {
   readonly startedAtMs = performance.now();
+  /** Milliseconds of it that went into waiting for a free connection. */
+  inLineMs = 0;
   private readonly timer: NodeJS.Timeout;
   private stopped: OutboundFailure | null = null;
   private listener: ((failure: OutboundFailure) => void) | null = null;
+  private awaited: () => Awaited = () => 'response';
 
   constructor(
     private readonly timeoutMs: number,
@@ -34,9 +40,10 @@ export class AttemptDeadline {
     return this.remainingMs > 0 ? this.stopped : (this.stopped ?? this.timeout());
   }
 
-  /** Sets who is told, at once if it is over already; null for nobody. */
-  onStop(listener: ((failure: OutboundFailure) => void) | null): void {
+  /** Sets who is told, at once if it is over already, and what they wait for; null for nobody. */
+  onStop(listener: ((failure: OutboundFailure) => void) | null, awaited: () => Awaited = () => 'response'): void {
     this.listener = listener;
+    this.awaited = awaited;
     if (this.stopped !== null) listener?.(this.stopped);
   }
 
@@ -45,9 +52,9 @@ export class AttemptDeadline {
    *
    * @throws OutboundFailure `timeout` or `aborted`, and what the promise rejects with.
    */
-  race<T>(promise: Promise<T>): Promise<T> {
+  race<T>(promise: Promise<T>, awaited: Awaited): Promise<T> {
     return new Promise((resolve, reject) => {
-      this.onStop(reject);
+      this.onStop(reject, () => awaited);
       // The listener goes before the caller continues: by then it may have set the next one.
       const settle =
         <R>(then: (result: R) => void) =>
@@ -72,7 +79,9 @@ export class AttemptDeadline {
   }
 
   private timeout(): OutboundFailure {
-    return new OutboundFailure('timeout', `no response within ${this.timeoutMs} ms`);
+    const inLine = Math.round(this.inLineMs);
+    const after = inLine > 0 ? `, ${inLine} of them in line for a free connection` : '';
+    return new OutboundFailure('timeout', `no ${this.awaited()} within ${this.timeoutMs} ms${after}`);
   }
 
   private readonly onAbort = (): void => this.stop(new OutboundFailure('aborted', 'the attempt was given up'));

@@ -128,7 +128,7 @@ export class OutboundClient {
   private async resolve(name: string, deadline: AttemptDeadline, phases: MutablePhases): Promise<readonly string[]> {
     const askedAtMs = performance.now();
     try {
-      return await deadline.race(this.resolver.ask(name));
+      return await deadline.race(this.resolver.ask(name), 'address of the host');
     } finally {
       phases.dns = tenths(performance.now() - askedAtMs);
     }
@@ -163,7 +163,10 @@ export class OutboundClient {
         },
         () => deadline.lateness(),
       );
-      deadline.onStop((failure) => reader.interrupt(failure));
+      deadline.onStop(
+        (failure) => reader.interrupt(failure),
+        () => connection.awaited,
+      );
       const connectTimeoutMs = hasNext ? Math.min(CONNECT_SHARE_MS, deadline.remainingMs / 2) : undefined;
       connection.dispatch(this.dispatchOptions(sending), reader, connectTimeoutMs);
     });
@@ -193,22 +196,25 @@ interface Sending {
 }
 
 function enterInTime(pool: OriginPool, deadline: AttemptDeadline): Promise<void> {
+  const cameAtMs = performance.now();
   return new Promise((resolve, reject) => {
     const leaveLine = pool.enterLater(() => {
+      deadline.inLineMs = performance.now() - cameAtMs;
       deadline.onStop(null);
       resolve();
     });
-    deadline.onStop((failure) => {
+    const giveUp = (failure: OutboundFailure): void => {
       leaveLine();
       reject(failure);
-    });
+    };
+    deadline.onStop(giveUp, () => 'free connection');
   });
 }
 
 function recordPhases(phases: MutablePhases, connection: OutboundConnection, reader: ResponseReader): void {
   const { handshakes } = connection;
   if (handshakes !== null) {
-    phases.connect = tenths(handshakes.connectMs);
+    phases.connect = handshakes.connectMs === null ? null : tenths(handshakes.connectMs);
     phases.tls = handshakes.tlsMs === null ? null : tenths(handshakes.tlsMs);
   }
   if (reader.sentAtMs !== null && reader.headersAtMs !== null) {

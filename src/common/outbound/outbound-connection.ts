@@ -1,5 +1,6 @@
 import { Client, type Dispatcher } from 'undici';
 import type { Socket } from 'node:net';
+import type { Awaited } from './attempt-deadline.js';
 import { OutboundFailure } from './outbound-outcome.js';
 import { connectVetted, type Handshakes } from './vetted-connector.js';
 
@@ -37,7 +38,7 @@ const KEEP_ALIVE_MAX_MS = 30_000;
  * runs on, whose handshakes those were, or to which address it goes.
  */
 export class OutboundConnection {
-  /** Of the connect that the request under way had to wait for; null when it found the connection open. */
+  /** Of the connection that the request under way had to wait for; null when it found one open. */
   handshakes: Handshakes | null = null;
   /** Monotonic time at which it became unused. */
   idleSinceMs = 0;
@@ -65,6 +66,13 @@ export class OutboundConnection {
     });
   }
 
+  /** What the request under way waits for. */
+  get awaited(): Awaited {
+    if (this.handshakes === null) return 'response';
+    if (this.handshakes.connectMs === null) return 'TCP connection';
+    return this.origin.secure && this.handshakes.tlsMs === null ? 'TLS handshake' : 'response';
+  }
+
   /** Sends one request, connecting first where needed; `connectTimeoutMs` bounds the TCP handshake. */
   dispatch(options: Dispatcher.DispatchOptions, handler: Dispatcher.DispatchHandler, connectTimeoutMs?: number): void {
     this.handshakes = null;
@@ -83,13 +91,16 @@ export class OutboundConnection {
     const { address, ca, connectTimeoutMs: timeoutMs } = this;
     const { secure, port, serverName } = this.origin;
     const optional = { ...(ca === undefined ? {} : { ca }), ...(timeoutMs === undefined ? {} : { timeoutMs }) };
-    const wire = connectVetted({ secure, address, port, serverName, ...optional }, (failure, socket, handshakes) => {
-      this.handshakes = handshakes;
-      if (socket === null) return callback(failure ?? new Error('no socket'), null);
-      this.limitBytes(socket, wire);
-      callback(null, socket);
-    });
+    const { wire, handshakes } = connectVetted(
+      { secure, address, port, serverName, ...optional },
+      (failure, socket) => {
+        if (socket === null) return callback(failure ?? new Error('no socket'), null);
+        this.limitBytes(socket, wire);
+        callback(null, socket);
+      },
+    );
     this.wire = wire;
+    this.handshakes = handshakes;
   }
 
   /**

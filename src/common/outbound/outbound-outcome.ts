@@ -1,10 +1,13 @@
-/** Milliseconds of the parts of an attempt; null for a part that was not reached or not needed. */
+/**
+ * Milliseconds of the parts of an attempt. Null for a part that was not needed, not reached or not ended: in the last
+ * case the attempt is a `timeout`, whose message names that part.
+ */
 export interface OutboundPhases {
   /** Resolving the name; null when the answer was at hand. */
   readonly dns: number | null;
-  /** TCP handshake of the last address tried; null on a reused connection. */
+  /** TCP handshake with the last address tried, until it stood or failed; null on a reused connection. */
   readonly connect: number | null;
-  /** TLS handshake; null on a reused connection and for http. */
+  /** TLS handshake, until it stood or failed; null on a reused connection and for http. */
   readonly tls: number | null;
   /** From writing the request to the headers of the response. */
   readonly firstByte: number | null;

@@ -16,42 +16,51 @@ export interface ConnectTarget {
   readonly timeoutMs?: number;
 }
 
-/** Milliseconds of the two handshakes. */
+/** Milliseconds of the two handshakes; null for one that has not ended yet, or that there is none of. */
 export interface Handshakes {
-  readonly connectMs: number;
+  readonly connectMs: number | null;
   readonly tlsMs: number | null;
 }
 
+/** A connection that is being opened, or was. */
+export interface Connecting {
+  /** The TCP connection, also below TLS: its `bytesRead` counts what really came in, and destroying it ends all. */
+  readonly wire: Socket;
+  /** Filled in as each of them ends, well or not. */
+  readonly handshakes: Handshakes;
+}
+
 /** The socket to speak HTTP on when all went well, else the failure. */
-export type ConnectResult = (failure: OutboundFailure | null, socket: Socket | null, handshakes: Handshakes) => void;
+export type ConnectResult = (failure: OutboundFailure | null, socket: Socket | null) => void;
 
 /**
  * Opens one connection and reports once. TLS is verified always: explicitly, so that NODE_TLS_REJECT_UNAUTHORIZED
  * changes nothing, and without session resumption, since Node does not check the name of a resumed session.
- *
- * @returns the TCP connection, also below TLS: its `bytesRead` counts what really came in, and destroying it ends all
  */
-export function connectVetted(target: ConnectTarget, done: ConnectResult): Socket {
-  const startedAtMs = performance.now();
-  let connectedAtMs: number | null = null;
+export function connectVetted(target: ConnectTarget, done: ConnectResult): Connecting {
+  const handshakes: { -readonly [Each in keyof Handshakes]: Handshakes[Each] } = { connectMs: null, tlsMs: null };
+  let beganAtMs = performance.now();
+  let phase: 'connect' | 'tls' = 'connect';
   let reported = false;
   const wire = connectTcp({ host: target.address, port: target.port });
 
-  const handshakes = (): Handshakes => ({
-    connectMs: (connectedAtMs ?? performance.now()) - startedAtMs,
-    tlsMs: target.secure && connectedAtMs !== null ? performance.now() - connectedAtMs : null,
-  });
+  const endPhase = (): void => {
+    const nowMs = performance.now();
+    handshakes[phase === 'connect' ? 'connectMs' : 'tlsMs'] = nowMs - beganAtMs;
+    beganAtMs = nowMs;
+  };
   const fail = (error: Error): void => {
     if (reported) return;
     reported = true;
     clearTimeout(timer);
+    endPhase();
     wire.destroy();
-    done(connectFailure(error, connectedAtMs === null ? 'connect' : 'tls'), null, handshakes());
+    done(connectFailure(error, phase), null);
   };
   const succeed = (socket: Socket): void => {
     if (reported) return;
     reported = true;
-    done(null, socket, handshakes());
+    done(null, socket);
   };
 
   const timer = target.timeoutMs === undefined ? undefined : setTimeout(() => fail(timedOut()), target.timeoutMs);
@@ -59,13 +68,17 @@ export function connectVetted(target: ConnectTarget, done: ConnectResult): Socke
   wire.once('connect', () => {
     const fault = peerFault(wire, target.address);
     if (fault !== null) return fail(fault);
-    connectedAtMs = performance.now();
     clearTimeout(timer);
-    if (target.secure) startTls(wire, target, fail, succeed);
-    else succeed(wire);
+    endPhase();
+    if (!target.secure) return succeed(wire);
+    phase = 'tls';
+    startTls(wire, target, fail, (socket) => {
+      endPhase();
+      succeed(socket);
+    });
   });
   watch(wire, fail);
-  return wire;
+  return { wire, handshakes };
 }
 
 /**

@@ -128,12 +128,35 @@ export class DeliveryResource {
 }
 
 class DurationsResource {
-  @ApiProperty({ type: Number, nullable: true, description: 'null: the address was at hand.' }) dns!: number | null;
-  @ApiProperty({ type: Number, nullable: true, description: 'null: the connection was there.' }) connect!:
-    number | null;
-  @ApiProperty({ type: Number, nullable: true }) tls!: number | null;
-  @ApiProperty({ type: Number, nullable: true }) first_byte!: number | null;
-  @ApiProperty() total!: number;
+  @ApiProperty({
+    type: Number,
+    nullable: true,
+    description: 'Until the name was resolved, or not. null: the addresses were at hand, or nothing was asked for.',
+  })
+  dns!: number | null;
+  @ApiProperty({
+    type: Number,
+    nullable: true,
+    description:
+      'Until the TCP connection stood, or was refused. null: an open connection was used again, the attempt did not get ' +
+      'so far, or its time ran out meanwhile; then `error` says `no TCP connection`.',
+  })
+  connect!: number | null;
+  @ApiProperty({
+    type: Number,
+    nullable: true,
+    description:
+      'Until the TLS handshake had succeeded or failed. null: as for `connect`, then `error` says `no TLS handshake`; ' +
+      'or the URL is http.',
+  })
+  tls!: number | null;
+  @ApiProperty({
+    type: Number,
+    nullable: true,
+    description: 'From the request to the headers of the answer. null: they did not come.',
+  })
+  first_byte!: number | null;
+  @ApiProperty({ description: 'The whole attempt, waiting for a free connection included.' }) total!: number;
 }
 
 /** One attempt of a delivery. */

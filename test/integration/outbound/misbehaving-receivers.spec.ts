@@ -1,7 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
 import type { OutboundClient } from '../../../src/common/outbound/outbound-client.js';
 import { classOf, clientWith, closeAfterEach, post, running } from './attempts.js';
-import { RECEIVER_CERT, startHttp, startHttps, startTcp, type Receiver } from './receivers.js';
+import { RECEIVER_CERT, startFull, startHttp, startHttps, startTcp, type Receiver } from './receivers.js';
 
 closeAfterEach();
 
@@ -22,12 +22,25 @@ describe('a receiver that misbehaves', () => {
     expect(classOf(await post(client, `http://receiver.test:${drip.port}/`))).toBe('timeout');
   });
 
-  it('should time out in a TLS handshake and in a lookup that never end', async () => {
+  it('should time out in a lookup, a TCP and a TLS handshake that never end, and say which and how far it got', async () => {
     const silent = await running(startTcp(() => undefined));
+    const full = await running(startFull());
     const client = clientWith({ timeoutMs: 200 });
-    expect(classOf(await post(client, `https://receiver.test:${silent.port}/`))).toBe('timeout');
+    expect(await post(client, `https://receiver.test:${silent.port}/`)).toMatchObject({
+      errorClass: 'timeout',
+      message: 'no TLS handshake within 200 ms',
+      phases: { connect: expect.any(Number), tls: null, firstByte: null },
+    });
+    expect(await post(client, `https://receiver.test:${full.port}/`)).toMatchObject({
+      errorClass: 'timeout',
+      message: 'no TCP connection within 200 ms',
+      phases: { connect: null, tls: null, firstByte: null },
+    });
     const deaf = clientWith({ timeoutMs: 200, lookup: () => new Promise(() => undefined) });
-    expect(classOf(await post(deaf, 'http://receiver.test/'))).toBe('timeout');
+    expect(await post(deaf, 'http://receiver.test/')).toMatchObject({
+      errorClass: 'timeout',
+      message: 'no address of the host within 200 ms',
+    });
   });
 
   it('should count the status of an endless body, and drop the connection', async () => {

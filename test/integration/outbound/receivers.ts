@@ -1,3 +1,4 @@
+import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import {
   createServer as createHttp,
@@ -6,8 +7,9 @@ import {
   type Server as HttpServer,
 } from 'node:http';
 import { createServer as createHttps } from 'node:https';
-import { createServer as createTcp, type Server, type Socket } from 'node:net';
+import { connect, createServer as createTcp, type Server, type Socket } from 'node:net';
 import { createServer as createTls, type TLSSocket } from 'node:tls';
+import { Worker } from 'node:worker_threads';
 import { parseCidrs } from '../../../src/common/outbound/cidr.js';
 import { OutboundClient, type OutboundClientOptions } from '../../../src/common/outbound/outbound-client.js';
 
@@ -58,6 +60,28 @@ export function startTcp(onConnection: (socket: Socket) => void): Promise<Receiv
 export function startTls(onConnection: (socket: TLSSocket) => void): Promise<Receiver> {
   return listen(createTls({ key: RECEIVER_KEY, cert: RECEIVER_CERT }, onConnection), [], '127.0.0.1', 0);
 }
+
+/** Accepts nothing, and its queue is full: a TCP handshake with it does not end. */
+export async function startFull(): Promise<Receiver> {
+  const worker = new Worker(LISTEN_AND_SLEEP, { eval: true });
+  const [port] = (await once(worker, 'message')) as [number];
+  const filling = Array.from({ length: 8 }, () => connect({ host: '127.0.0.1', port }));
+  for (const socket of filling) socket.on('error', () => undefined);
+  // Their first packets are on the way in the next turn of the loop.
+  await new Promise((resolve) => setImmediate(resolve));
+  const close = async (): Promise<void> => {
+    for (const socket of filling) socket.destroy();
+    await worker.terminate();
+  };
+  return { port, received: [], connections: () => 0, close };
+}
+
+const LISTEN_AND_SLEEP = `
+  const server = require('node:net').createServer().listen({ host: '127.0.0.1', port: 0, backlog: 1 }, () => {
+    require('node:worker_threads').parentPort.postMessage(server.address().port);
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0);
+  });
+`;
 
 /** A client that may reach 127.0.0.0/8 over http, and whose names all lead to 127.0.0.1. */
 export function localClient(options: Partial<OutboundClientOptions> = {}): OutboundClient {

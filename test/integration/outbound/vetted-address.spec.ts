@@ -163,6 +163,9 @@ describe('connections', () => {
     const url = `http://receiver.test:${receiver.port}/`;
     const outcomes = await Promise.all([post(client, url), post(client, url), post(client, url)]);
     expect(outcomes.map(classOf)).toEqual(['timeout', 'timeout', 'timeout']);
+    const [first, ...others] = outcomes.map((outcome) => outcome.kind === 'error' && outcome.message);
+    expect(first).toBe('no response within 1000 ms');
+    for (const message of others) expect(message).toMatch(/^no .*free connection/);
     silent = false;
     expect(classOf(await post(client, url))).toBe('response 200');
   });
