@@ -224,10 +224,9 @@ function recordPhases(phases: MutablePhases, connection: OutboundConnection, rea
 
 function answered(reader: ResponseReader, phases: OutboundPhases): OutboundOutcome {
   const { status, retryAfter } = reader;
-  if (status >= 300 && status < 400) {
-    return failed(new OutboundFailure('redirect', `redirects are not followed (${status})`, status), phases);
-  }
-  return { kind: 'response', status, retryAfter, bodyExcerpt: reader.bodyExcerpt(), phases };
+  const answer = { status, retryAfter, bodyExcerpt: reader.bodyExcerpt(), phases };
+  if (status < 300 || status > 399) return { kind: 'response', ...answer };
+  return { kind: 'error', errorClass: 'redirect', message: `redirects are not followed (${status})`, ...answer };
 }
 
 function failed(error: unknown, phases: OutboundPhases): OutboundOutcome {
@@ -236,8 +235,8 @@ function failed(error: unknown, phases: OutboundPhases): OutboundOutcome {
     error instanceof OutboundFailure
       ? error
       : new OutboundFailure('http', `the attempt broke off (${errorCode(error)})`);
-  const { errorClass, message, status } = failure;
-  return { kind: 'error', errorClass, message, ...(status === undefined ? {} : { status }), phases };
+  const { errorClass, message } = failure;
+  return { kind: 'error', errorClass, message, phases };
 }
 
 function tenths(ms: number): number {

@@ -27,7 +27,7 @@ export type OutboundErrorClass =
   | 'timeout'
   /** The peer closed the connection before the headers were there. */
   | 'reset'
-  /** A 3xx; `status` says which. */
+  /** A 3xx, the one class with an answer: `status`, `retryAfter` and `bodyExcerpt` are there. */
   | 'redirect'
   /** The URL or one of its addresses is not open to callbacks; nothing was connected to. */
   | 'forbidden_address'
@@ -53,7 +53,10 @@ export type OutboundOutcome =
       readonly errorClass: OutboundErrorClass;
       /** One sentence without any part of the URL; Postgres can store it. */
       readonly message: string;
+      /** Of a redirect, as above. */
       readonly status?: number;
+      readonly retryAfter?: string | null;
+      readonly bodyExcerpt?: string;
       readonly phases: OutboundPhases;
     };
 
@@ -62,7 +65,6 @@ export class OutboundFailure extends Error {
   constructor(
     readonly errorClass: OutboundErrorClass,
     message: string,
-    readonly status?: number,
   ) {
     super(storable(message));
     this.name = 'OutboundFailure';

@@ -47,7 +47,7 @@ export function attemptRecord(
     tls_ms: tls,
     first_byte_ms: firstByte,
     total_ms: total,
-    response_excerpt: answered ? withoutOwn(outcome.bodyExcerpt, own) : null,
+    response_excerpt: outcome.bodyExcerpt === undefined ? null : withoutOwn(outcome.bodyExcerpt, own),
   };
 }
 

@@ -93,6 +93,16 @@ describe('a receiver that misbehaves', () => {
     expect(target.connections()).toBe(0);
   });
 
+  it('should give back what a redirect says', async () => {
+    const receiver = await running(
+      startHttp((_request, response) => {
+        response.writeHead(302, { location: '/elsewhere', 'retry-after': '60' }).end('moved\u0000');
+      }),
+    );
+    const outcome = await post(clientWith(), `http://receiver.test:${receiver.port}/`);
+    expect(outcome).toMatchObject({ errorClass: 'redirect', retryAfter: '60', bodyExcerpt: 'moved\ufffd' });
+  });
+
   it('should tell a reset, a close, garbage and too many headers apart', async () => {
     const after = (bytes: string | null): Promise<Receiver> =>
       running(

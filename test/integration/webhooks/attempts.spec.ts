@@ -104,6 +104,17 @@ describe('an attempt that fails', () => {
     expect((body as { data: { id: string }[] }).data.map((job) => job.id)).toEqual([id]);
   });
 
+  it('should show what a redirect answered', async () => {
+    const team = await stage.team();
+    answers((_, response) => void response.writeHead(302, { location: '/elsewhere' }).end('this has moved'));
+    const id = await queued(team);
+    const delivery = await until(id, 'failing');
+    const { body } = await stage.get(team, `/v1/webhook-deliveries/${delivery?.id}`);
+    expect(body.attempts).toMatchObject([
+      { error_class: 'redirect', response_status: 302, response_body: 'this has moved' },
+    ]);
+  });
+
   it('should end at once with a 410', async () => {
     const team = await stage.team();
     answers(status(410));
