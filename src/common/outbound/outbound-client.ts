@@ -1,11 +1,11 @@
 import { isIP } from 'node:net';
-import type { Dispatcher } from 'undici';
 import { AttemptDeadline } from './attempt-deadline.js';
 import { bareHost, checkCallbackUrl, type CallbackPolicy } from './callback-url.js';
 import { createSystemLookup, type AddressLookup } from './dns-lookup.js';
 import { OriginPools, type OriginPool } from './origin-pool.js';
 import type { OutboundConnection } from './outbound-connection.js';
 import { errorCode, OutboundFailure, type OutboundOutcome, type OutboundPhases } from './outbound-outcome.js';
+import { requestHeaders } from './request-headers.js';
 import { ResponseReader } from './response-reader.js';
 import { VettedResolver } from './vetted-resolver.js';
 
@@ -47,13 +47,13 @@ const MAX_IDLE_MS = 30_000;
 const MAX_ADDRESSES = 4;
 const CONNECT_SHARE_MS = 3_000;
 
-/** Set by the connection or not at all. `accept-encoding` so that nothing asks for a body that has to be inflated. */
-const OWN_HEADERS: ReadonlySet<string> = new Set([
-  ...['host', 'connection', 'keep-alive', 'content-length', 'transfer-encoding', 'te', 'trailer', 'upgrade'],
-  ...['expect', 'proxy-connection', 'proxy-authorization', 'accept-encoding'],
-]);
-
 type MutablePhases = { -readonly [Phase in keyof OutboundPhases]: OutboundPhases[Phase] };
+
+/** What an attempt has come to so far; part of its outcome, whatever that is. */
+interface Trace {
+  readonly phases: MutablePhases;
+  requestHeaders?: Readonly<Record<string, string>>;
+}
 
 /**
  * Sends callbacks (contract section 7) and nothing else: POST over HTTP/1.1 with keep-alive, to addresses vetted for the
@@ -77,16 +77,17 @@ export class OutboundClient {
   /** Makes one attempt. Never throws; whether a status is a success is the caller's to say. */
   async post(request: OutboundRequest): Promise<OutboundOutcome> {
     const phases: MutablePhases = { dns: null, connect: null, tls: null, firstByte: null, total: 0 };
-    if (this.closing !== null) return failed(new OutboundFailure('aborted', 'the client is closed'), phases);
+    const trace: Trace = { phases };
+    if (this.closing !== null) return failed(new OutboundFailure('aborted', 'the client is closed'), trace);
     const deadline = new AttemptDeadline(this.options.timeoutMs, request.signal);
     this.underWay++;
     try {
-      const reader = await this.attempt(request, deadline, phases);
+      const reader = await this.attempt(request, deadline, trace);
       phases.total = tenths(deadline.elapsedMs);
-      return answered(reader, phases);
+      return answered(reader, trace);
     } catch (error) {
       phases.total = tenths(deadline.elapsedMs);
-      return failed(error, phases);
+      return failed(error, trace);
     } finally {
       deadline.dispose();
       this.underWay--;
@@ -106,20 +107,20 @@ export class OutboundClient {
     this.pools.closeIdle(Infinity);
   }
 
-  private async attempt(
-    request: OutboundRequest,
-    deadline: AttemptDeadline,
-    phases: MutablePhases,
-  ): Promise<ResponseReader> {
+  private async attempt(request: OutboundRequest, deadline: AttemptDeadline, trace: Trace): Promise<ResponseReader> {
+    const { phases } = trace;
     const verdict = checkCallbackUrl(request.url, { ...this.options.policy, allowedHosts: request.allowedHosts });
     if (!verdict.ok) throw new OutboundFailure('forbidden_address', `the URL ${verdict.reason}`);
     const { url } = verdict;
+    const headers = requestHeaders(url, request.headers, request.body, this.options.userAgent);
+    trace.requestHeaders = headers;
     const host = bareHost(url);
     const addresses = this.resolver.known(host) ?? (await this.resolve(host, deadline, phases));
     const pool = this.pools.of(url, isIP(host) === 0 ? host : '');
     if (!pool.tryEnter()) await enterInTime(pool, deadline);
     try {
-      return await this.sendToFirstThatConnects({ url, request, pool, deadline, phases }, addresses);
+      const sending = { url, headers, body: request.body, pool, deadline, phases };
+      return await this.sendToFirstThatConnects(sending, addresses);
     } finally {
       pool.leave();
     }
@@ -150,7 +151,7 @@ export class OutboundClient {
   }
 
   private send(sending: Sending, connection: OutboundConnection, hasNext: boolean): Promise<ResponseReader> {
-    const { pool, deadline, phases } = sending;
+    const { url, headers, body, pool, deadline, phases } = sending;
     return new Promise((resolve, reject) => {
       const reader = new ResponseReader(
         (failure, reusable) => {
@@ -168,28 +169,17 @@ export class OutboundClient {
         () => connection.awaited,
       );
       const connectTimeoutMs = hasNext ? Math.min(CONNECT_SHARE_MS, deadline.remainingMs / 2) : undefined;
-      connection.dispatch(this.dispatchOptions(sending), reader, connectTimeoutMs);
+      const path = url.pathname + url.search;
+      connection.dispatch({ method: 'POST', path, headers, body }, reader, connectTimeoutMs);
     });
-  }
-
-  private dispatchOptions({ url, request }: Sending): Dispatcher.DispatchOptions {
-    const headers = ['accept-encoding', 'identity'];
-    let hasUserAgent = false;
-    for (const [name, value] of Object.entries(request.headers)) {
-      const lower = name.toLowerCase();
-      if (OWN_HEADERS.has(lower)) continue;
-      if (lower === 'user-agent') hasUserAgent = true;
-      headers.push(name, value);
-    }
-    if (!hasUserAgent) headers.push('user-agent', this.options.userAgent);
-    return { method: 'POST', path: url.pathname + url.search, headers, body: request.body };
   }
 }
 
 /** What belongs to one attempt once its addresses are known. */
 interface Sending {
   readonly url: URL;
-  readonly request: OutboundRequest;
+  readonly headers: Record<string, string>;
+  readonly body: string | Buffer;
   readonly pool: OriginPool;
   readonly deadline: AttemptDeadline;
   readonly phases: MutablePhases;
@@ -222,21 +212,21 @@ function recordPhases(phases: MutablePhases, connection: OutboundConnection, rea
   }
 }
 
-function answered(reader: ResponseReader, phases: OutboundPhases): OutboundOutcome {
+function answered(reader: ResponseReader, trace: Trace): OutboundOutcome {
   const { status, retryAfter } = reader;
-  const answer = { status, retryAfter, bodyExcerpt: reader.bodyExcerpt(), phases };
+  const answer = { status, retryAfter, bodyExcerpt: reader.bodyExcerpt(), ...trace };
   if (status < 300 || status > 399) return { kind: 'response', ...answer };
   return { kind: 'error', errorClass: 'redirect', message: `redirects are not followed (${status})`, ...answer };
 }
 
-function failed(error: unknown, phases: OutboundPhases): OutboundOutcome {
+function failed(error: unknown, trace: Trace): OutboundOutcome {
   // Anything else is a fault of ours; the attempt is over either way, and its text may hold parts of the URL.
   const failure =
     error instanceof OutboundFailure
       ? error
       : new OutboundFailure('http', `the attempt broke off (${errorCode(error)})`);
   const { errorClass, message } = failure;
-  return { kind: 'error', errorClass, message, phases };
+  return { kind: 'error', errorClass, message, ...trace };
 }
 
 function tenths(ms: number): number {

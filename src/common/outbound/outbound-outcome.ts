@@ -38,27 +38,34 @@ export type OutboundErrorClass =
   /** The caller's signal, or the client was closed. */
   | 'aborted';
 
-export type OutboundOutcome =
-  | {
-      readonly kind: 'response';
-      readonly status: number;
-      /** The header as it came. */
-      readonly retryAfter: string | null;
-      /** The first 2 kB of the body as text; what is not UTF-8, and NUL, is U+FFFD. */
-      readonly bodyExcerpt: string;
-      readonly phases: OutboundPhases;
-    }
-  | {
-      readonly kind: 'error';
-      readonly errorClass: OutboundErrorClass;
-      /** One sentence without any part of the URL; Postgres can store it. */
-      readonly message: string;
-      /** Of a redirect, as above. */
-      readonly status?: number;
-      readonly retryAfter?: string | null;
-      readonly bodyExcerpt?: string;
-      readonly phases: OutboundPhases;
-    };
+/** What every outcome has. */
+interface Attempted {
+  readonly phases: OutboundPhases;
+  /** As the receiver got them, or would have got them; absent when the URL was refused. */
+  readonly requestHeaders?: Readonly<Record<string, string>>;
+}
+
+export type OutboundOutcome = Attempted &
+  (
+    | {
+        readonly kind: 'response';
+        readonly status: number;
+        /** The header as it came. */
+        readonly retryAfter: string | null;
+        /** The first 2 kB of the body as text; what is not UTF-8, and NUL, is U+FFFD. */
+        readonly bodyExcerpt: string;
+      }
+    | {
+        readonly kind: 'error';
+        readonly errorClass: OutboundErrorClass;
+        /** One sentence without any part of the URL; Postgres can store it. */
+        readonly message: string;
+        /** Of a redirect, as above. */
+        readonly status?: number;
+        readonly retryAfter?: string | null;
+        readonly bodyExcerpt?: string;
+      }
+  );
 
 /** A failed attempt on its way to becoming an outcome. Does not leave this directory. */
 export class OutboundFailure extends Error {

@@ -22,6 +22,7 @@ const HIDDEN = '[hidden]';
 const SHORTEST_HIDDEN = 6;
 
 /**
+ * @param headers what was given to be sent; the log has what really went out with it too, where there was a request
  * @param own the client's own headers: their values may be keys, and stay out of the log, also where a receiver echoes them
  */
 export function attemptRecord(
@@ -32,7 +33,10 @@ export function attemptRecord(
   outcome: OutboundOutcome,
 ): AttemptRecord {
   const { dns, connect, tls, firstByte, total } = outcome.phases;
-  const shown = Object.entries(headers).map(([name, value]) => [name, name in own ? HIDDEN : value]);
+  const shown = Object.entries(outcome.requestHeaders ?? headers).map(([name, value]) => [
+    name,
+    name in own ? HIDDEN : value,
+  ]);
   const answered = outcome.kind === 'response';
   const failed = !answered || outcome.status < 200 || outcome.status > 299;
   return {

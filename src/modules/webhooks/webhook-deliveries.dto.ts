@@ -167,7 +167,7 @@ export class AttemptResource {
   @ApiProperty({
     type: 'object',
     additionalProperties: { type: 'string' },
-    description: 'As sent; the values of your own headers are hidden.',
+    description: 'As sent, all of them, also where nothing took them; the values of your own headers are hidden.',
   })
   request_headers!: Record<string, string>;
   @ApiProperty({ type: Number, nullable: true }) response_status!: number | null;

@@ -26,6 +26,25 @@ describe('a callback that arrives', () => {
     });
   });
 
+  it('should give back the headers exactly as the receiver got them, over http and https, on one connection', async () => {
+    const plain = await running(startHttp());
+    const secure = await running(startHttps());
+    const client = clientWith({ ca: RECEIVER_CERT });
+    const given = JSON.parse('{"X-Own":"a","__proto__":"b","te":"trailers"}') as Record<string, string>;
+    for (const { url, receiver } of [
+      { url: `http://receiver.test:${plain.port}/`, receiver: plain },
+      { url: `https://receiver.test.:${secure.port}/`, receiver: secure },
+    ]) {
+      for (const body of ['', 'ü', Buffer.from('ü')]) {
+        const { requestHeaders } = await client.post({ url, headers: given, body, allowedHosts: [] });
+        const sent = Object.entries(requestHeaders ?? {}).map(([name, value]) => `${name}: ${value}`);
+        expect(sent.sort()).toEqual([...(receiver.received.at(-1)?.rawHeaders ?? [])].sort());
+        expect(sent).toHaveLength(7);
+      }
+      expect(receiver.connections()).toBe(1);
+    }
+  });
+
   it('should send bytes as they are', async () => {
     const receiver = await running(startHttp());
     const body = Buffer.from('{"a":"ü"}');

@@ -24,6 +24,8 @@ export interface ReceivedRequest {
   readonly method: string | undefined;
   readonly path: string | undefined;
   readonly headers: IncomingMessage['headers'];
+  /** As `name: value`, in their order. */
+  readonly rawHeaders: readonly string[];
   readonly body: string;
   readonly localAddress: string | undefined;
   readonly serverName: string | false | undefined;
@@ -107,8 +109,19 @@ function startRecording(
     request.on('data', (chunk: Buffer) => chunks.push(chunk));
     request.on('end', () => {
       const { method, url: path, headers, socket } = request;
+      const rawHeaders = request.rawHeaders.flatMap((name, index, all) =>
+        index % 2 ? [] : [`${name}: ${all[index + 1]}`],
+      );
       const { localAddress, servername: serverName } = socket as TLSSocket & { servername?: string | false };
-      received.push({ method, path, headers, body: Buffer.concat(chunks).toString('utf8'), localAddress, serverName });
+      received.push({
+        method,
+        path,
+        headers,
+        rawHeaders,
+        body: Buffer.concat(chunks).toString('utf8'),
+        localAddress,
+        serverName,
+      });
       answer(request, response);
     });
   });

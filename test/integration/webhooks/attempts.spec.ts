@@ -171,6 +171,15 @@ describe('a webhook', () => {
     expect(webhook?.json.data).toMatchObject({ id, metadata, status: 'queued', tensorpix_id: expect.any(Number) });
   });
 
+  it('should be in the attempt log with all headers that were sent', async () => {
+    const team = await stage.team();
+    const id = await queued(team);
+    const delivery = await until(id, 'delivered');
+    const { body } = await stage.get(team, `/v1/webhook-deliveries/${delivery?.id}`);
+    const [attempt] = body.attempts as { request_headers: Record<string, string> }[];
+    expect(attempt?.request_headers).toEqual(receivedOf(id)[0]?.headers);
+  });
+
   it('should only be sent for the events that the job asked for', async () => {
     const team = await stage.team();
     const id = await queued(team, { callback_events: ['job.finished'] });
