@@ -88,6 +88,8 @@ export function requestFailure(error: Error): OutboundFailure {
   if (error instanceof OutboundFailure) return error;
   const code = errorCode(error);
   if (code === 'UND_ERR_HEADERS_OVERFLOW') return new OutboundFailure('too_large', 'the response headers exceed 16 kB');
+  const unasked = code === 'UND_ERR_SOCKET' ? UNASKED[error.message] : undefined;
+  if (unasked !== undefined) return new OutboundFailure('http', unasked);
   if (RESET_CODES.has(code))
     return new OutboundFailure('reset', `the connection was closed without a response (${code})`);
   if (code === 'UND_ERR_INVALID_ARG')
@@ -108,6 +110,16 @@ export function connectFailure(error: Error, phase: 'connect' | 'tls'): Outbound
     : '';
   return new OutboundFailure('tls', `the TLS handshake failed (${code})${detail}`);
 }
+
+/**
+ * Answers upon which undici closes the connection without giving them on, by its message: the code is that of every
+ * closed connection. A 100 is for requests with Expect, which we never send; RFC 9110 section 15.2 would have a client
+ * pass over it, but undici offers no way to.
+ */
+const UNASKED: Readonly<Record<string, string>> = {
+  'bad response': 'the receiver answered 100 Continue, which was not asked for',
+  'bad upgrade': 'the receiver answered 101 Switching Protocols, which was not asked for',
+};
 
 /** Of a certificate's message, which can hold a hundred names. */
 const MAX_DETAIL_LENGTH = 300;

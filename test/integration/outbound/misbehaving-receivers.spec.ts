@@ -120,8 +120,19 @@ describe('a receiver that misbehaves', () => {
     expect(await outcomeOf('')).toBe('reset');
     expect(await outcomeOf('HTTP/1.1 200 OK\r\nx: ')).toBe('reset');
     expect(await outcomeOf('SSH-2.0-OpenSSH_9.2\r\n')).toBe('http');
-    expect(await outcomeOf('HTTP/1.1 101 Switching\r\nupgrade: x\r\nconnection: upgrade\r\n\r\n')).toBe('reset');
     expect(await outcomeOf(`HTTP/1.1 200 OK\r\nx: ${'a'.repeat(20_000)}\r\n\r\n`)).toBe('too_large');
+  });
+
+  it.each([
+    ['100 Continue', 'HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n'],
+    ['101 Switching Protocols', 'HTTP/1.1 101 Switching\r\nupgrade: x\r\nconnection: upgrade\r\n\r\n'],
+  ])('should fail as http, and say so, on a %s', async (name, answer) => {
+    const receiver = await running(startTcp((socket) => void socket.once('data', () => socket.write(answer))));
+    const outcome = await post(clientWith(), `http://receiver.test:${receiver.port}/`);
+    expect(outcome).toMatchObject({
+      errorClass: 'http',
+      message: `the receiver answered ${name}, which was not asked for`,
+    });
   });
 
   it('should fail as connect when nobody listens', async () => {
