@@ -1,5 +1,6 @@
-import { lookup as hostsLookup, Resolver } from 'node:dns/promises';
+import { lookup as systemLookup, Resolver } from 'node:dns/promises';
 import { errorCode } from './outbound-outcome.js';
+import { addressesInHosts, SYSTEM_FILES, searchDomains, type SystemFiles } from './system-files.js';
 
 /** All addresses of a name, v4 and v6, as text; rejects or gives none when there are none. */
 export type AddressLookup = (hostname: string) => Promise<readonly string[]>;
@@ -8,35 +9,60 @@ export type AddressLookup = (hostname: string) => Promise<readonly string[]>;
 const QUERY_TIMEOUT_MS = 2_000;
 const QUERY_TRIES = 2;
 
-/** Codes after which the name may still be known to the hosts file or a search domain. */
-const NOT_IN_DNS: ReadonlySet<string> = new Set(['ENOTFOUND', 'ENODATA', 'ECONNREFUSED']);
+/** Codes that say that DNS has no address for a name. */
+const UNKNOWN: ReadonlySet<string> = new Set(['ENOTFOUND', 'ENODATA']);
 
 /**
- * Asks DNS for A and AAAA over the event loop, and the system (hosts file, search domains of a cluster) for what DNS
- * does not know and for names of one label.
+ * Asks DNS for A and AAAA over the event loop. For what DNS does not know it reads the hosts file and asks for the name in
+ * the search domains of the machine, which in a cluster is how `service.namespace` is found. Names of one label are the
+ * system's to resolve, since only the machine and its own network know them; so is all else where no name server listens.
  *
  * Not `dns.lookup` for everything: getaddrinfo runs on libuv's thread pool, two at a time, and can't be cancelled, so
- * that two names with a dead name server would hold up all others (invariant 16).
+ * that two names with a dead name server would hold up all others (invariant 16). Nor for what DNS does not know: a name
+ * server can say so first, and then be silent.
  */
 export function createSystemLookup(
   resolver = new Resolver({ timeout: QUERY_TIMEOUT_MS, tries: QUERY_TRIES }),
+  files = SYSTEM_FILES,
 ): AddressLookup {
   return async (hostname) => {
     if (!hostname.includes('.')) return systemAddresses(hostname);
-    const [v4, v6] = await Promise.allSettled([resolver.resolve4(hostname), resolver.resolve6(hostname)]);
-    const addresses = [v4, v6].flatMap((answer) => (answer.status === 'fulfilled' ? answer.value : []));
-    if (addresses.length > 0) return addresses;
-    const failure = [v4, v6].find(isFinal);
-    if (failure !== undefined) throw failure.reason;
-    return systemAddresses(hostname);
+    try {
+      return await ask(resolver, hostname);
+    } catch (error) {
+      if (errorCode(error) === 'ECONNREFUSED') return systemAddresses(hostname);
+      if (!UNKNOWN.has(errorCode(error))) throw error;
+      const listed = await addressesInHosts(files, hostname);
+      const addresses = listed.length > 0 ? listed : await search(resolver, hostname, files);
+      if (addresses.length === 0) throw error;
+      return addresses;
+    }
   };
 }
 
-function isFinal(answer: PromiseSettledResult<string[]>): answer is PromiseRejectedResult {
-  return answer.status === 'rejected' && !NOT_IN_DNS.has(errorCode(answer.reason));
+/** @throws what c-ares does when there is no address; with another code than those of UNKNOWN if it is for that */
+async function ask(resolver: Resolver, hostname: string): Promise<string[]> {
+  const answers = await Promise.allSettled([resolver.resolve4(hostname), resolver.resolve6(hostname)]);
+  const addresses = answers.flatMap((answer) => (answer.status === 'fulfilled' ? answer.value : []));
+  const failures = answers.flatMap((answer) => (answer.status === 'rejected' ? [answer.reason as Error] : []));
+  const failure = failures.find((each) => !UNKNOWN.has(errorCode(each))) ?? failures[0];
+  if (addresses.length === 0 && failure !== undefined) throw failure;
+  return addresses;
+}
+
+/** The addresses in the first search domain that has the name; none if none has. */
+async function search(resolver: Resolver, hostname: string, files: SystemFiles): Promise<string[]> {
+  for (const domain of await searchDomains(files)) {
+    try {
+      return await ask(resolver, `${hostname}.${domain}`);
+    } catch (error) {
+      if (!UNKNOWN.has(errorCode(error))) throw error;
+    }
+  }
+  return [];
 }
 
 async function systemAddresses(hostname: string): Promise<string[]> {
-  const answers = await hostsLookup(hostname, { all: true, order: 'verbatim' });
+  const answers = await systemLookup(hostname, { all: true, order: 'verbatim' });
   return answers.map(({ address }) => address);
 }

@@ -1,5 +1,8 @@
 import { createSocket, type Socket } from 'node:dgram';
 import { Resolver } from 'node:dns/promises';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { createSystemLookup, type AddressLookup } from '../../../src/common/outbound/dns-lookup.js';
 
@@ -13,7 +16,22 @@ interface Answer {
   readonly records?: readonly Buffer[];
 }
 
+const HOSTS = `
+127.0.0.1 localhost
+# 192.0.2.9 listed.example.test
+192.0.2.7\tother.example.test Listed.Example.test # 192.0.2.8
+2001:db8::7 listed.example.test
+`;
+
+const RESOLV_CONF = `
+search old.test
+nameserver 192.0.2.53
+search apps.cluster.test  cluster.test. . # more.test
+options ndots:5
+`;
+
 let server: Socket;
+let folder: string;
 let lookup: AddressLookup;
 let questions: string[];
 let answerTo: (name: string, type: number) => Answer;
@@ -25,10 +43,17 @@ beforeEach(async () => {
   await new Promise<void>((resolve) => server.bind(0, '127.0.0.1', resolve));
   const resolver = new Resolver({ timeout: 10_000, tries: 1 });
   resolver.setServers([`127.0.0.1:${server.address().port}`]);
-  lookup = createSystemLookup(resolver);
+  folder = await mkdtemp(join(tmpdir(), 'names-'));
+  const files = { hosts: join(folder, 'hosts'), resolvConf: join(folder, 'resolv.conf') };
+  await writeFile(files.hosts, HOSTS);
+  await writeFile(files.resolvConf, RESOLV_CONF);
+  lookup = createSystemLookup(resolver, files);
 });
 
-afterEach(() => new Promise<void>((resolve) => server.close(() => resolve())));
+afterEach(async () => {
+  await new Promise<void>((resolve) => server.close(() => resolve()));
+  await rm(folder, { recursive: true });
+});
 
 /** A name server's answer (RFC 1035 section 4) to a message with one question. */
 function reply(message: Buffer): Buffer {
@@ -75,6 +100,38 @@ describe('the system lookup', () => {
   it('should fail, without asking the system, when the name server fails', async () => {
     answerTo = () => ({ code: SERVER_FAILURE });
     await expect(lookup('broken.example.test')).rejects.toMatchObject({ code: 'ESERVFAIL' });
+  });
+
+  it('should find what DNS does not know in the hosts file', async () => {
+    for (const code of [0, NAME_ERROR]) {
+      answerTo = () => ({ code });
+      expect(await lookup('listed.example.test')).toEqual(['192.0.2.7', '2001:db8::7']);
+    }
+    expect(new Set(questions)).toEqual(new Set(['listed.example.test A', 'listed.example.test AAAA']));
+  });
+
+  it('should find what DNS does not know in a search domain of the machine', async () => {
+    answerTo = (name, type) => {
+      if (name !== 'hooks.team.cluster.test') return { code: NAME_ERROR };
+      return { records: type === A ? [Buffer.from([192, 0, 2, 1])] : [] };
+    };
+    expect(await lookup('hooks.team')).toEqual(['192.0.2.1']);
+    expect(questions.filter((question) => question.endsWith(' A'))).toEqual([
+      'hooks.team A',
+      'hooks.team.apps.cluster.test A',
+      'hooks.team.cluster.test A',
+    ]);
+  });
+
+  it('should not ask the system for a name with a dot that nobody knows, which its name server could hold up', async () => {
+    answerTo = () => ({ code: NAME_ERROR });
+    // The system would take it for an address.
+    await expect(lookup('127.1')).rejects.toMatchObject({ code: 'ENOTFOUND' });
+  });
+
+  it('should fail when the name server of a search domain does', async () => {
+    answerTo = (name) => ({ code: name === 'hooks.team' ? NAME_ERROR : SERVER_FAILURE });
+    await expect(lookup('hooks.team')).rejects.toMatchObject({ code: 'ESERVFAIL' });
   });
 
   it('should ask the system, not DNS, for names of one label', async () => {
