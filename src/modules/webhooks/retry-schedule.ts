@@ -40,7 +40,7 @@ export function verdictOf(
   const error = describe(outcome);
   const stepMs = scheduleMs[attempts];
   if (isGone(outcome) || stepMs === undefined) return { status: 'exhausted', retryInMs: null, error };
-  const askedMs = outcome.kind === 'response' ? (parseRetryAfter(outcome.retryAfter, MAX_RETRY_AFTER_MS) ?? 0) : 0;
+  const askedMs = parseRetryAfter(outcome.retryAfter, MAX_RETRY_AFTER_MS) ?? 0;
   const after = (ms: number): number => Math.max(withAddedJitterMs(ms, JITTER, random), askedMs);
   const verdict: Verdict = { status: 'failing', retryInMs: after(stepMs), error };
   if (isRefusal(outcome) && stepMs > REFUSED_STEP_MS) verdict.retryAtEndInMs = after(REFUSED_STEP_MS);

@@ -107,6 +107,11 @@ describe('what follows from an attempt', () => {
     expect(after(new Date(Date.now() + 120_000).toUTCString())).toBeGreaterThan(100_000);
   });
 
+  it('should let a redirect delay too', () => {
+    const redirect: OutboundOutcome = { ...broken('redirect'), status: 302, retryAfter: '60' };
+    expect(verdictOf(redirect, 0, [5_000], () => 0)).toMatchObject({ status: 'failing', retryInMs: 60_000 });
+  });
+
   it('should take any header for a Retry-After without ever hastening', () => {
     fc.assert(
       fc.property(fc.string(), (header) => {
