@@ -46,10 +46,14 @@ const OUTCOMES_A_STATEMENT = 500;
 const PATIENCE_MS = 8_000;
 /** An endpoint that fails for so long is disabled (contract, section 7: nobody reads what it sends). */
 const ENDPOINT_PATIENCE = Prisma.sql`interval '5 days'`;
-/** Unless nothing was tried for so long, longer than any step of the schedule: then its time begins anew. */
+/** Unless nothing was tried for so long, longer than any step of the default schedule: then its time begins anew. */
 const ENDPOINT_SILENCE = Prisma.sql`interval '2 days'`;
 /** How exactly it is known when an endpoint failed last: one with many failures is not written at each. */
 const FAILED_AT_STEP = Prisma.sql`interval '1 hour'`;
+/** Whether the head of a queue waits for a retry after the outcome `i`: a manual attempt may have got it through with it. */
+const WAITS = Prisma.sql`
+                 i.final = 'failing' and not exists (
+                   select 1 from decided other where other.delivery_id = i.delivery_id and other.final = 'delivered')`;
 const UNSTORABLE = 'the reason could not be stored';
 
 /** Writes what attempts came to. */
@@ -120,13 +124,11 @@ export class DeliveryOutcomesStore {
         returning i.*, i.manual and i.final = 'delivered' as more
       ), kept as (
         update webhook_queues q
-           set lease_token = null, failures = case when i.final = 'failing' then q.failures + 1 else 0 end,
-               due_at = case when i.final = 'failing'
-                              and not exists (select 1 from decided other
-                                               where other.delivery_id = i.delivery_id and other.final = 'delivered')
+           set lease_token = null, failures = case when ${WAITS} then q.failures + 1 else 0 end,
+               due_at = case when ${WAITS}
                              then now() + case when i.ended then i.retry_at_end_ms else i.retry_ms end * interval '1 millisecond'
                              else ${DUE_NOW} end,
-               due_at_end = case when i.final = 'failing' then now() + i.retry_at_end_ms * interval '1 millisecond' end
+               due_at_end = case when ${WAITS} then now() + i.retry_at_end_ms * interval '1 millisecond' end
           from decided i
          -- Counted, so that what is finished is gone before.
          where (select count(*) from finished) >= 0 and q.id = i.queue_id and q.lease_token = i.lease
@@ -135,11 +137,15 @@ export class DeliveryOutcomesStore {
       ), held as materialized (
         select * from finished union all select * from kept
       ), hurried as (
-        -- What a person got through need not be waited for.
-        update webhook_queues q set due_at = ${DUE_NOW}, due_at_end = null, failures = 0
+        -- What a person got through need not be waited for. One that is under way learns by the version that its outcome is
+        -- to be judged anew. By the key alone, so that the row counts as it is under its lock.
+        update webhook_queues q
+           set version = q.version + 1,
+               due_at = case when q.lease_token is null and q.due_at > now() then ${DUE_NOW} else q.due_at end,
+               due_at_end = case when q.lease_token is not null then q.due_at_end end,
+               failures = case when q.lease_token is null then 0 else q.failures end
           from held i
          where i.manual and i.was_open and i.status = 'delivered' and q.id = i.home_id
-           and case when q.lease_token is null then q.due_at > now() end
       ), combined as (
         -- A scheduled attempt and manual ones of the same delivery may come in together: one that got through decides.
         select delivery_id, bool_or(final = 'delivered') as delivered, max(final) filter (where not manual) as scheduled,

@@ -3,6 +3,7 @@ import { v7 as uuidv7 } from 'uuid';
 import { CONFIG, type Config } from '../../common/config/config.js';
 import { Problem } from '../../common/errors/problem.js';
 import { Cursors, type Page } from '../../common/http/cursor.js';
+import { Logger } from '../../common/logging/logger.js';
 import { checkCallbackUrl } from '../../common/outbound/callback-url.js';
 import { WakeUps } from '../../common/loops/wake-ups.js';
 import type { CurrentTenant } from '../tenants/auth.guard.js';
@@ -41,6 +42,7 @@ export class WebhookEndpointsService {
     private readonly queues: DeliveryQueuesStore,
     private readonly wakeUps: WakeUps,
     private readonly cursors: Cursors,
+    private readonly logger: Logger,
   ) {}
 
   /** @throws Problem 400 on `url`, 409 when the tenant has too many */
@@ -73,7 +75,7 @@ export class WebhookEndpointsService {
     return this.resource(found(await this.endpoints.find(tenant.id, id)));
   }
 
-  /** An endpoint that is enabled gets what was kept for it. What waits for a retry is tried at once when it is, or has another URL. */
+  /** An endpoint that is enabled gets what was kept for it; then, or with a URL, what waits for a retry is tried at once. */
   async update(tenant: CurrentTenant, id: string, dto: UpdateEndpointDto): Promise<EndpointResource> {
     const { url, events, description, headers, status } = dto;
     if (url !== undefined) this.checkUrl(tenant, url);
@@ -86,7 +88,7 @@ export class WebhookEndpointsService {
       ...(status !== undefined && { status }),
     });
     const endpoint = found(changed);
-    if (endpoint.url !== before.url || (status === 'enabled' && before.status !== 'enabled')) await this.hurry(before);
+    if (url !== undefined || status === 'enabled') await this.hurry(before);
     if (status === 'enabled') {
       await this.queues.releaseHeldAnyTenant(RELEASED_AT_ONCE);
       this.wakeUps.ring('deliveries');
@@ -124,8 +126,14 @@ export class WebhookEndpointsService {
     return delivery;
   }
 
-  private async hurry({ id, url }: EndpointRecord): Promise<void> {
-    await this.queues.hurry(id, new URL(url).origin);
+  /** The change stands whatever becomes of this: what is not hurried comes by its schedule. */
+  private async hurry({ id, tenantId, url }: EndpointRecord): Promise<void> {
+    try {
+      await this.queues.hurry(tenantId, id, new URL(url).origin);
+    } catch (error) {
+      const fields = { err: error, endpoint_id: id, tenant_id: tenantId };
+      this.logger.error(fields, 'the webhooks that wait for a retry at a changed endpoint could not be hurried');
+    }
     this.wakeUps.ring('deliveries');
   }
 

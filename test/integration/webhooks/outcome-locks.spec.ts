@@ -1,5 +1,6 @@
 import { beforeAll, describe, expect, it } from '@jest/globals';
 import { randomUUID } from 'node:crypto';
+import { PrismaService } from '../../../src/common/prisma/prisma.service.js';
 import type { AttemptRecord } from '../../../src/modules/webhooks/attempt-record.js';
 import type { ClaimedDelivery } from '../../../src/modules/webhooks/delivery-claims.store.js';
 import { DeliveryOutcomesStore } from '../../../src/modules/webhooks/delivery-outcomes.store.js';
@@ -49,11 +50,11 @@ async function claimed(): Promise<ClaimedDelivery> {
   return { ...row!, version: 1, manual: false, endpointId: null } as ClaimedDelivery;
 }
 
-async function isWaitingForLock(): Promise<boolean> {
+async function countWaiting(): Promise<number> {
   const waiting = await stage.sql(
     `select 1 from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`,
   );
-  return waiting.length > 0;
+  return waiting.length;
 }
 
 describe('the outcome of a webhook whose queue gets another one', () => {
@@ -71,7 +72,7 @@ describe('the outcome of a webhook whose queue gets another one', () => {
       const failing = status === 'failing';
       const outcome = { leaseToken, status, retryInMs: failing ? 60_000 : null, error: failing ? 'no' : null };
       const marking = Promise.all(deliveries.map((delivery) => store.mark({ ...outcome, attempt: null, delivery })));
-      await eventually(isWaitingForLock, Boolean);
+      await eventually(countWaiting, Boolean);
       await other.query('commit');
       expect((await marking).map(({ written }) => written)).toEqual([true, true, true]);
     } finally {
@@ -104,7 +105,7 @@ describe('the outcome of a webhook whose queue gets another one', () => {
       );
       const outcome = { leaseToken, status: 'failing', retryInMs: 60_000, error: 'no', attempt: RECORD } as const;
       const marking = store.mark({ ...outcome, delivery });
-      await eventually(isWaitingForLock, Boolean);
+      await eventually(countWaiting, Boolean);
       await other.query('commit');
       expect(await marking).toMatchObject({ written: true, more: true });
     } finally {
@@ -119,5 +120,62 @@ describe('the outcome of a webhook whose queue gets another one', () => {
       { event_type: 'job.queued', status: 'superseded', attempts: 5, log: 1 },
       { event_type: 'job.finished', status: 'pending', attempts: 0, log: 0 },
     ]);
+  });
+});
+
+describe('a webhook that a person gets through while its scheduled attempt fails', () => {
+  it.each([
+    ['the scheduled one', 0],
+    ['the manual one', 1],
+  ])('should let the next one go, whichever is written first: %s', async (_, first) => {
+    const scheduled = await claimed();
+    await stage.sql(
+      `insert into webhook_deliveries (id, tenant_id, job_id, queue_id, sequence, event_type, url, body)
+       select gen_random_uuid(), tenant_id, job_id, queue_id, 3, 'job.finished', url, body
+         from webhook_deliveries where id = $1`,
+      [scheduled.id],
+    );
+    const [manual] = await stage.sql<{ queueId: string }>(
+      `insert into webhook_queues (id, tenant_id, delivery_id, origin, due_at, lease_token)
+       values (gen_random_uuid(), $1, $2, 'https://a.example.com', now() + interval '1 minute', $3) returning id as "queueId"`,
+      [tenantId, scheduled.id, leaseToken],
+    );
+    // Of two replicas: one would write both with one statement, or one after the other.
+    const prisma = stage.gateway.app.get(PrismaService, { strict: false });
+    const write = [
+      () =>
+        new DeliveryOutcomesStore(prisma).mark({
+          ...{ leaseToken, status: 'failing', retryInMs: 3_600_000, error: 'no', attempt: null },
+          delivery: scheduled,
+        }),
+      () =>
+        new DeliveryOutcomesStore(prisma).mark({
+          ...{ leaseToken, status: 'delivered', retryInMs: null, error: null, attempt: null },
+          delivery: { ...scheduled, queueId: manual!.queueId, manual: true },
+        }),
+    ];
+    const other = await stage.pool.connect();
+    const writing: Promise<unknown>[] = [];
+    try {
+      await other.query('begin');
+      await other.query('select 1 from webhook_queues where id = $1 for update', [scheduled.queueId]);
+      for (const index of [first, 1 - first]) {
+        writing.push(write[index]!());
+        await eventually(countWaiting, (count) => count === writing.length);
+      }
+      await other.query('commit');
+      await Promise.all(writing);
+    } finally {
+      other.release();
+    }
+    const rows = await stage.sql('select status from webhook_deliveries where queue_id = $1 order by sequence', [
+      scheduled.queueId,
+    ]);
+    expect(rows).toEqual([{ status: 'delivered' }, { status: 'pending' }]);
+    const queues = await stage.sql(
+      'select due_at <= now() as due, failures, due_at_end, lease_token from webhook_queues where id = $1',
+      [scheduled.queueId],
+    );
+    expect(queues).toEqual([{ due: true, failures: 0, due_at_end: null, lease_token: null }]);
   });
 });

@@ -3,6 +3,7 @@ import { randomUUID } from 'node:crypto';
 import { Lease } from '../../../src/common/loops/lease.js';
 import { DeliveryClaimsStore, type ClaimedDelivery } from '../../../src/modules/webhooks/delivery-claims.store.js';
 import { DeliveryOutcomesStore } from '../../../src/modules/webhooks/delivery-outcomes.store.js';
+import { DeliveryQueuesStore } from '../../../src/modules/webhooks/delivery-queues.store.js';
 import { DueSearch } from '../../../src/modules/webhooks/due-search.js';
 import { PLACES, ReceiverGate, type Places } from '../../../src/modules/webhooks/receiver-gate.js';
 import { buffersOf, explain, prepare, scansOf, statementOf, type Prepared } from '../../support/plans.js';
@@ -30,6 +31,14 @@ const CLAIMS: [string, (claims: DeliveryClaimsStore, places: Places) => Promise<
 const kept = new Map<string, Prepared>();
 
 const OUTCOMES = 'outcomes';
+const HURRY = 'hurry';
+
+/** The statement that makes due what waits at an endpoint. */
+function hurryOf(endpointId: string): ReturnType<typeof statementOf> {
+  return statementOf((prisma) =>
+    new DeliveryQueuesStore(prisma).hurry(tenantId, endpointId, 'https://mended.example.com'),
+  );
+}
 
 /** The statement that writes the outcomes of webhooks that were delivered. */
 function outcomesOf(rows: { id: string; queue_id: string }[], leaseToken: string): ReturnType<typeof statementOf> {
@@ -91,6 +100,9 @@ beforeAll(async () => {
   const outcomes = await prepare(stage.pool, await outcomesOf([none], randomUUID()));
   await outcomes.explain();
   kept.set(OUTCOMES, outcomes);
+  const hurry = await prepare(stage.pool, await hurryOf(randomUUID()));
+  await hurry.explain();
+  kept.set(HURRY, hurry);
   await fill(HISTORY, 'delivered', 'https://history.example.com');
   await fill(WAITING, 'failing', 'https://dead.example.com');
   await fill(DUE, 'pending', 'https://alive.example.com');
@@ -186,6 +198,30 @@ describe('the outcome of webhooks', () => {
       expect(buffersOf(plan)).toBeLessThan(MOST_BUFFERS);
     }
     before.close();
+  });
+});
+
+describe('what waits at an endpoint that was changed', () => {
+  it('should be made due without reading what waits elsewhere (invariant 13), with a plan of any time', async () => {
+    const endpointId = randomUUID();
+    const insert = `insert into webhook_queues (id, tenant_id, endpoint_id, origin, due_at)
+      select gen_random_uuid(), $1, $2, $3, now() + interval '1 hour' from generate_series(1, $4::int)`;
+    await stage.sql(insert, [tenantId, endpointId, 'https://mended.example.com', DUE]);
+    await stage.sql(insert, [tenantId, randomUUID(), 'https://elsewhere.example.com', WAITING]);
+    const statement = await hurryOf(endpointId);
+    const before = kept.get(HURRY)!;
+    for (const plan of [await explain(stage.pool, statement), await before.explain(statement.values)]) {
+      expect(scansOf(plan)).toEqual([]);
+      expect(buffersOf(plan)).toBeLessThan(MOST_BUFFERS);
+    }
+    before.close();
+    await stage.gateway.app
+      .get(DeliveryQueuesStore, { strict: false })
+      .hurry(tenantId, endpointId, 'https://mended.example.com');
+    const due = await stage.sql('select 1 from webhook_queues where endpoint_id = $1 and due_at <= now()', [
+      endpointId,
+    ]);
+    expect(due).toHaveLength(DUE);
   });
 });
 
