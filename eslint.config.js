@@ -3,7 +3,7 @@ import { defineConfig } from 'eslint/config';
 import tseslint from 'typescript-eslint';
 
 const SQL_OUTSIDE_STORES = {
-  selector: 'MemberExpression[property.name=/^\\$(queryRaw|executeRaw|rows)$/]',
+  selector: 'MemberExpression[property.name=/^\\$(queryRaw|executeRaw|rows|claimRows)$/]',
   message: 'SQL belongs into a *.store.ts.',
 };
 const UNSAFE_SQL = {

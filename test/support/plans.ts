@@ -9,7 +9,7 @@ export async function statementOf(run: (prisma: PrismaService) => Promise<unknow
     statement ??= Prisma.sql(text, ...values);
     return Promise.resolve([]);
   };
-  await run({ $queryRaw: note, $executeRaw: note, $rows: note } as unknown as PrismaService);
+  await run({ $queryRaw: note, $executeRaw: note, $rows: note, $claimRows: note } as unknown as PrismaService);
   if (!statement) throw new Error('no statement was run');
   return statement;
 }

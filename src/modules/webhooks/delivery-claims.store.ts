@@ -58,7 +58,7 @@ export class DeliveryClaimsStore {
    * before all others; then `claimByOriginAnyTenant` finds them.
    */
   async claimOldestAnyTenant(lease: Lease, places: Places): Promise<Claims & { full: boolean }> {
-    const rows = await this.prisma.$rows<Row<{ full: boolean }>>`
+    const rows = await this.prisma.$claimRows<Row<{ full: boolean }>>`
       with oldest as materialized (
         select q.id, q.origin, q.tenant_id, q.due_at
           from webhook_queues q
@@ -92,7 +92,7 @@ export class DeliveryClaimsStore {
     places: Places,
     behind: string,
   ): Promise<Claims & { walkedTo: string | null }> {
-    const rows = await this.prisma.$rows<Row<{ walkedTo: string | null }>>`
+    const rows = await this.prisma.$claimRows<Row<{ walkedTo: string | null }>>`
       with recursive origin as (
         (select q.origin, 1 as step from webhook_queues q
           where q.due_at is not null and q.origin > ${behind} order by q.origin limit 1)

@@ -88,7 +88,7 @@ export class WebhookSecretsStore {
   }
 
   private async read({ tenantId, endpointId }: SecretOwner): Promise<string[]> {
-    const rows = await this.prisma.$queryRaw<{ id: string; ciphertext: string }[]>`
+    const rows = await this.prisma.$rows<{ id: string; ciphertext: string }>`
       select id, ciphertext from webhook_secrets
        where tenant_id = ${tenantId}::uuid and endpoint_id is not distinct from ${endpointId}::uuid
          and (expires_at is null or expires_at > now())
