@@ -20,10 +20,12 @@ const MAX_RESPONSE_HEADER_BYTES = 16_384;
 /**
  * Bytes that one attempt may bring on the connection, whatever they are. undici counts headers and we count the body, but
  * a receiver can stream for ever in what neither counts: the reason phrase, 103 responses, the extension of a chunk, empty
- * lines after a response, TLS session tickets. Far above what the other limits let through: 64 kB of body in chunks of
+ * lines after a response, what TLS says besides. Far above what the other limits let through: 64 kB of body in chunks of
  * one byte take 400 kB, 16 kB of headers in TLS records of one byte as much.
  */
 const MAX_WIRE_BYTES = 524_288;
+/** How often that is looked at beside the moments at which there is something to read: TLS keeps some of it to itself. */
+const WIRE_LOOK_MS = 250;
 
 /**
  * How long an unused connection stays open, in milliseconds: 4 s when the receiver says nothing, since some close after
@@ -101,6 +103,11 @@ export class OutboundConnection {
     );
     this.wire = wire;
     this.handshakes = handshakes;
+    this.bytesBefore = 0;
+    const looking = setInterval(() => {
+      if (this.hasTooMany(wire)) wire.destroy(tooManyBytes());
+    }, WIRE_LOOK_MS).unref();
+    wire.once('close', () => clearInterval(looking));
   }
 
   /**
@@ -110,11 +117,15 @@ export class OutboundConnection {
   private limitBytes(socket: Socket, wire: Socket): void {
     this.bytesBefore = wire.bytesRead;
     const count = (): void => {
-      if (wire.bytesRead - this.bytesBefore > MAX_WIRE_BYTES) socket.destroy(tooManyBytes());
+      if (this.hasTooMany(wire)) socket.destroy(tooManyBytes());
     };
     socket.on('readable', count);
     // A TLS session ticket is read without making anything readable.
     if (socket !== wire) socket.on('session', count);
+  }
+
+  private hasTooMany(wire: Socket): boolean {
+    return wire.bytesRead - this.bytesBefore > MAX_WIRE_BYTES;
   }
 }
 

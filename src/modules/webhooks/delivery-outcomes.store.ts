@@ -99,7 +99,7 @@ export class DeliveryOutcomesStore {
           queue_id uuid, version integer, lease uuid, delivery_id uuid, manual boolean, endpoint_id uuid, status text,
           retry_ms float8, retry_at_end_ms float8, error text, attempt json)
       ), decided as materialized (
-        select i.*, d.queue_id as home_id, d.status in ${OPEN} as was_open,
+        select i.*, d.queue_id as home_id, d.sequence, d.status in ${OPEN} as was_open,
                -- As far as this statement sees: what is added later, it does not know.
                case when i.status = 'failing' and not i.manual then (
                  select q.version from webhook_queues q where q.id = i.queue_id) end as seen_version,
@@ -137,7 +137,7 @@ export class DeliveryOutcomesStore {
       ), held as materialized (
         select * from finished union all select * from kept
       ), hurried as (
-        -- What a person got through need not be waited for. One that is under way learns by the version that its outcome is
+        -- A head that a person got through need not be waited for. One that is under way learns by the version that its outcome is
         -- to be judged anew. By the key alone, so that the row counts as it is under its lock.
         update webhook_queues q
            set version = q.version + 1,
@@ -146,6 +146,8 @@ export class DeliveryOutcomesStore {
                failures = case when q.lease_token is null then 0 else q.failures end
           from held i
          where i.manual and i.was_open and i.status = 'delivered' and q.id = i.home_id
+           and not exists (select 1 from webhook_deliveries head
+                            where head.queue_id = i.home_id and head.status in ${OPEN} and head.sequence < i.sequence)
       ), combined as (
         -- A scheduled attempt and manual ones of the same delivery may come in together: one that got through decides.
         select delivery_id, bool_or(final = 'delivered') as delivered, max(final) filter (where not manual) as scheduled,

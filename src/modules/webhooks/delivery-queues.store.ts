@@ -6,6 +6,8 @@ import { OPEN } from './deliveries.sql.js';
 import type { ClaimedQueue } from './delivery-claims.store.js';
 
 const HURRIED_A_STATEMENT = 1_000;
+/** An end, for receivers that fail faster than this hurries. */
+const HURRYING_STATEMENTS = 100;
 
 /** What becomes of queues of webhooks that were claimed and not sent, or are kept for an endpoint. */
 @Injectable()
@@ -33,9 +35,8 @@ export class DeliveryQueuesStore {
    * @param origin that it had when these failed
    */
   async hurry(tenantId: string, endpointId: string, origin: string): Promise<void> {
-    let hurried: number;
-    do {
-      hurried = await this.prisma.$executeRaw`
+    for (let statements = 0; statements < HURRYING_STATEMENTS; statements += 1) {
+      const hurried = await this.prisma.$executeRaw`
         with waiting as materialized (
           -- Not "equal": that would make the index of all that is due look as good.
           select q.id from webhook_queues q
@@ -54,7 +55,8 @@ export class DeliveryQueuesStore {
                     for update of q skip locked) f
         )
         update webhook_queues q set due_at = ${DUE_NOW} where q.id = any(array(select id from free))`;
-    } while (hurried > 0);
+      if (hurried === 0) return;
+    }
   }
 
   /**

@@ -75,7 +75,7 @@ export class WebhookEndpointsService {
     return this.resource(found(await this.endpoints.find(tenant.id, id)));
   }
 
-  /** An endpoint that is enabled gets what was kept for it; then, or with a URL, what waits for a retry is tried at once. */
+  /** One that is enabled again gets what was kept for it; then, and at another URL, what waits for a retry is tried at once. */
   async update(tenant: CurrentTenant, id: string, dto: UpdateEndpointDto): Promise<EndpointResource> {
     const { url, events, description, headers, status } = dto;
     if (url !== undefined) this.checkUrl(tenant, url);
@@ -88,7 +88,8 @@ export class WebhookEndpointsService {
       ...(status !== undefined && { status }),
     });
     const endpoint = found(changed);
-    if (url !== undefined || status === 'enabled') await this.hurry(before);
+    // Only then: a client that sets what is set already, again and again, must not use up the retries.
+    if (endpoint.url !== before.url || (status === 'enabled' && before.status !== 'enabled')) await this.hurry(before);
     if (status === 'enabled') {
       await this.queues.releaseHeldAnyTenant(RELEASED_AT_ONCE);
       this.wakeUps.ring('deliveries');

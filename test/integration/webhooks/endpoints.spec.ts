@@ -339,6 +339,18 @@ describe('an endpoint that takes nothing', () => {
     expect(receivedAt(`/mended-${standing.id}`)).toHaveLength(1);
   });
 
+  it('should not be tried sooner when it is set to what it is already', async () => {
+    const team = await stage.team();
+    const standing = await endpoint(team);
+    await failUntilLater(team, standing);
+    await patch(team, standing.id, { url: stage.receiver.url + standing.path, status: 'enabled' });
+    const [{ waits }] = (await stage.sql<{ waits: boolean }>(
+      `select due_at > now() + interval '50 minutes' as waits from webhook_queues where endpoint_id = $1`,
+      [standing.id],
+    )) as [{ waits: boolean }];
+    expect(waits).toBe(true);
+  });
+
   it('should be tried at once when it is enabled again', async () => {
     const team = await stage.team();
     const standing = await endpoint(team);

@@ -4,6 +4,7 @@ import { Lease } from '../../../src/common/loops/lease.js';
 import { JobsPoller } from '../../../src/modules/jobs/polling/jobs.poller.js';
 import { DeliveryClaimsStore } from '../../../src/modules/webhooks/delivery-claims.store.js';
 import { DeliveryOutcomesStore } from '../../../src/modules/webhooks/delivery-outcomes.store.js';
+import { ManualRetriesStore } from '../../../src/modules/webhooks/manual-retries.store.js';
 import { ReceiverGate } from '../../../src/modules/webhooks/receiver-gate.js';
 import { WebhooksDispatcher } from '../../../src/modules/webhooks/webhooks.dispatcher.js';
 import { eventually } from '../../support/gateway.js';
@@ -89,6 +90,23 @@ describe('a webhook that has failed often', () => {
     open?.writeHead(503).end();
     await stage.gateway.app.get(WebhooksDispatcher, { strict: false }).drain();
     expect(await states(id)).toEqual([`job.queued failing ${attempt}`, 'job.processing pending 0']);
+    expect(await dueInMs(id)).toBeGreaterThan(HOUR_MS * 0.9);
+  });
+});
+
+describe('a webhook that waits for a retry', () => {
+  it('should go on waiting when a person gets a later one of its job through', async () => {
+    const team = await stage.team();
+    const { id, upstream } = await video(team);
+    answerQueued(503);
+    for (let made = 0; made < 3; made += 1) await dispatch();
+    stage.simulator.control.changeJob(upstream, { status: 1, progress: 0 });
+    await look();
+    const later = (await stage.deliveries(id))[1]!;
+    const retries = stage.gateway.app.get(ManualRetriesStore, { strict: false });
+    await retries.insert(team.id, { id: later.id, endpointId: null, url: stage.receiver.url });
+    await dispatch();
+    expect(await states(id)).toEqual(['job.queued failing 3', 'job.processing delivered 0']);
     expect(await dueInMs(id)).toBeGreaterThan(HOUR_MS * 0.9);
   });
 });

@@ -21,6 +21,8 @@ export interface AttemptRow {
   /** `webhook-timestamp` */
   timestamp: string;
   succeeded: boolean;
+  /** the receiver did not answer in time */
+  timed_out: boolean;
 }
 
 export interface LeaseRow {
@@ -59,7 +61,8 @@ export class Records {
 
   attempts(tenantIds: readonly string[]): Promise<AttemptRow[]> {
     return this.query<AttemptRow>(
-      `select a.delivery_id, a.request_headers->>'webhook-timestamp' as timestamp, a.error_class is null as succeeded
+      `select a.delivery_id, a.request_headers->>'webhook-timestamp' as timestamp, a.error_class is null as succeeded,
+              a.error_class is not distinct from 'timeout' as timed_out
          from webhook_attempts a join webhook_deliveries d on d.id = a.delivery_id
         where d.tenant_id = any($1) order by a.id`,
       [tenantIds],

@@ -47,7 +47,7 @@ export function findViolations({ deliveries, attempts, receipts, connections }: 
   violations.push(
     ...traced.flatMap(checkContent),
     ...checkEnds(deliveries, byQueue),
-    ...[...byQueue.values()].flatMap(checkOrder),
+    ...[...byQueue.values()].flatMap((queue) => checkOrder(queue, attempts)),
     ...findOverlaps(byQueue),
     ...excess.violations,
   );
@@ -92,9 +92,16 @@ function isSuperseded(delivery: DeliveryRow, queue: readonly DeliveryRow[]): boo
   return delivery.status === 'superseded' && gaveWay;
 }
 
-/** What a receiver gets for the first time is later in its job than all that it got before, but for what was sent late. */
-function checkOrder(queue: readonly TracedReceipt[]): string[] {
-  const whole = queue.filter((receipt) => receipt.body !== null && !isSentLate(receipt));
+/**
+ * What a receiver gets for the first time is later in its job than all that it got before, but for what was sent late, and
+ * for the last request of a webhook that gave way when that had timed out: it lay unread at a busy receiver, and the next
+ * webhook went out.
+ */
+function checkOrder(queue: readonly TracedReceipt[], attempts: readonly AttemptRow[]): string[] {
+  const isUnread = ({ id, timestamp, delivery }: TracedReceipt): boolean =>
+    delivery.status === 'superseded' &&
+    attempts.some((each) => each.delivery_id === id && each.timestamp === timestamp && each.timed_out);
+  const whole = queue.filter((receipt) => receipt.body !== null && !isSentLate(receipt) && !isUnread(receipt));
   const firsts = [...groupBy(whole, ({ id }) => id).values()].map(([first]) => first!);
   const sequences = firsts.map(({ delivery }) => delivery.sequence);
   if (sequences.every((sequence, place) => place === 0 || sequence > (sequences[place - 1] ?? 0))) return [];
