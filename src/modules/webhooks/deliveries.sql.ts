@@ -102,20 +102,19 @@ function isPointless(): Prisma.Sql {
 
 const ENDS = Prisma.sql`('job.finished', 'job.failed', 'job.canceled')`;
 
+/** A webhook of the same job to the same receiver that comes after `webhook_deliveries d`, with more conditions to follow. */
+const LATER = Prisma.sql`
+    select 1 from webhook_deliveries later
+     where later.queue_id = d.queue_id and later.sequence > d.sequence and later.job_id = d.job_id`;
+
 /** The webhook that ends the job of `webhook_deliveries d`, for the same receiver. */
 export function endOf(): Prisma.Sql {
-  return Prisma.sql`
-    select 1 from webhook_deliveries later
-     where later.queue_id = d.queue_id and later.sequence > d.sequence and later.job_id = d.job_id
-       and later.event_type in ${ENDS}`;
+  return Prisma.sql`${LATER} and later.event_type in ${ENDS}`;
 }
 
 /** What makes `webhook_deliveries d`, which has just failed, pointless: it was under way when that was written. */
 export function supersederOf(): Prisma.Sql {
-  return Prisma.sql`
-    select 1 from webhook_deliveries later
-     where later.queue_id = d.queue_id and later.sequence > d.sequence and later.job_id = d.job_id
+  return Prisma.sql`${LATER}
        and (d.event_type = 'job.progress'
-            or (d.attempts + 1 >= ${FAILURES_UNTIL_SUPERSEDED}::int
-                and later.event_type in ${ENDS}))`;
+            or (d.attempts + 1 >= ${FAILURES_UNTIL_SUPERSEDED}::int and later.event_type in ${ENDS}))`;
 }
