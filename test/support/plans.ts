@@ -26,11 +26,12 @@ export interface PlanNode {
 export interface Prepared {
   /** Runs it, and takes it back; with other values, if they are given. */
   explain(values?: unknown[]): Promise<PlanNode>;
-  close(): void;
+  close(): Promise<void>;
 }
 
 export async function prepare(pool: pg.Pool, statement: Prisma.Sql): Promise<Prepared> {
-  const session = await pool.connect();
+  const session = new pg.Client(pool.options);
+  await session.connect();
   for (const name of ['enable_seqscan', 'enable_hashjoin', 'enable_mergejoin', 'jit'])
     await session.query(`set ${name} = off`);
   await session.query('set plan_cache_mode = force_generic_plan');
@@ -45,7 +46,7 @@ export async function prepare(pool: pg.Pool, statement: Prisma.Sql): Promise<Pre
     if (!plan) throw new Error('no plan');
     return plan;
   };
-  return { explain, close: () => session.release(true) };
+  return { explain, close: () => session.end() };
 }
 
 /** Runs it as the gateway's sessions do, and takes it back. */
@@ -54,7 +55,7 @@ export async function explain(pool: pg.Pool, statement: Prisma.Sql): Promise<Pla
   try {
     return await prepared.explain();
   } finally {
-    prepared.close();
+    await prepared.close();
   }
 }
 
@@ -66,6 +67,39 @@ function literal(value: unknown): string {
   if (typeof value === 'string' || typeof value === 'number' || typeof value === 'boolean')
     return pg.escapeLiteral(String(value));
   throw new Error('a value of this kind is not known here');
+}
+
+/** What a plan of another time costs must not depend on whether the server analyses on its own meanwhile. */
+export async function withoutAutovacuum(pool: pg.Pool): Promise<void> {
+  const tables = await pool.query<{ name: string }>(
+    'select tablename as name from pg_tables where schemaname = current_schema',
+  );
+  for (const { name } of tables.rows) await pool.query(`alter table ${name} set (autovacuum_enabled = false)`);
+}
+
+export type Statement = [name: string, run: (prisma: PrismaService) => Promise<unknown>];
+
+/**
+ * Plans statements as of now, each in a session of its own. An ANALYZE of a table makes every session plan anew what reads
+ * it: whoever wants to know what these plans cost later must not analyse before.
+ *
+ * @returns runs them with those plans and with the parameters of that time, once
+ */
+export async function keepPlans(pool: pg.Pool, statements: Statement[]): Promise<() => Promise<Map<string, PlanNode>>> {
+  const kept: [Statement, Prepared][] = [];
+  for (const statement of statements) {
+    const prepared = await prepare(pool, await statementOf(statement[1]));
+    await prepared.explain();
+    kept.push([statement, prepared]);
+  }
+  return async () => {
+    const plans = new Map<string, PlanNode>();
+    for (const [[name, run], prepared] of kept) {
+      plans.set(name, await prepared.explain((await statementOf(run)).values));
+      await prepared.close();
+    }
+    return plans;
+  };
 }
 
 export function scansOf(plan: PlanNode): string[] {

@@ -96,7 +96,7 @@ export class JobChangesStore {
                missing_since = i.missing_since, missing_looks = i.missing_looks, submitted_at = i.submitted_at,
                started_at = i.started_at, finished_at = i.finished_at, updated_at = i.updated_at
           from input i
-         where j.tenant_id = i.tenant_id and j.id = i.id and j.sequence = i.made_from
+         where j.tenant_id = any(array[i.tenant_id]) and j.id = any(array[i.id]) and j.sequence = i.made_from
            and (i.send_lease is null or j.lease_token = i.send_lease)
            -- Compared, not searched with "exists": that was planned as a read of all tenants.
            and (i.poll_lease is null or i.poll_lease = (
@@ -113,13 +113,13 @@ export class JobChangesStore {
           from changed c, json_to_recordset(c.events) as e(sequence integer, type text, data jsonb)
       ), paced as (
         update tenant_paces p set poll_due_at = ${DUE_NOW}
-         where p.tenant_id in (
+         where p.tenant_id = any(array(
            select f.tenant_id
              from (select tenant_id, bool_or(cancels) as cancels from changed where at_tensorpix group by tenant_id) c
-             join tenant_paces f on f.tenant_id = c.tenant_id
+             join tenant_paces f on f.tenant_id = any(array[c.tenant_id])
             where f.poll_due_at is null or (c.cancels and f.poll_due_at > now())
               -- Held by a look that ends: it sees these jobs, and TensorPix's answer must not wait for it.
-              for update of f skip locked)
+              for update of f skip locked))
       )${besides.length === 0 ? Prisma.empty : Prisma.sql`, ${Prisma.join(besides)}`}
       select id, ${webhooks.length > 0 ? Prisma.sql`exists (select 1 from queued)` : Prisma.sql`false`} as queued from changed`;
     const ids = new Set(changed.map(({ id }) => id));

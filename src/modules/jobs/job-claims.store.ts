@@ -55,7 +55,7 @@ export class JobClaimsStore {
            set lease_token = ${lease.token}::uuid, due_at = null, account_id = due.account_id, called_at = now(),
                lease_expires_at = now() + ${lease.durationMs}::float8 * interval '1 millisecond',
                status_reason = 'sending', attempt = attempt + 1, sequence = sequence + 1, updated_at = now()
-          from due where jobs.id = due.id and not due.waits
+          from due where jobs.id = any(array[due.id]) and not due.waits
         returning jobs.*, due.token_ciphertext
       ), event as (
         insert into job_events (job_id, sequence, tenant_id, type, data)

@@ -80,33 +80,16 @@ export class JobsStore {
     return row ? withTime(row) : null;
   }
 
-  /** Newest first. One index range a status, so that rare states are found without reading the others. */
+  /** Newest first. */
   async findPage(
     tenantId: string,
     filter: JobFilter,
     limit: number,
     after: PagePosition | undefined,
   ): Promise<JobWithCallback[]> {
-    const conditions = Prisma.join(
-      [
-        Prisma.sql`x.tenant_id = ${tenantId}::uuid and x.kind = ${filter.kind}`,
-        ...(after ? [Prisma.sql`(x.created_at, x.id) < (${after.createdAt}::timestamptz, ${after.id}::uuid)`] : []),
-        ...(filter.externalId !== undefined ? [Prisma.sql`x.external_id = ${filter.externalId}`] : []),
-        ...(filter.createdAfter ? [Prisma.sql`x.created_at > ${filter.createdAfter}::timestamptz`] : []),
-        ...(filter.createdBefore ? [Prisma.sql`x.created_at < ${filter.createdBefore}::timestamptz`] : []),
-        ...(filter.undelivered ? [Prisma.sql`x.id in (${undeliveredJobs(tenantId)})`] : []),
-      ],
-      ' and ',
-    );
-    const newest = Prisma.sql`order by x.created_at desc, x.id desc limit ${limit}::int`;
-    const source =
-      filter.statuses.length === 0
-        ? Prisma.sql`(select * from jobs x where ${conditions} ${newest})`
-        : Prisma.sql`(select picked.* from unnest(${filter.statuses}::text[]) as wanted(status)
-            cross join lateral (select * from jobs x where ${conditions} and x.status = wanted.status ${newest}) picked)`;
     const rows = await this.prisma.$queryRaw<(JobRow & { callback: CallbackState })[]>`
       select ${JOB_COLUMNS}, ${CALLBACK_STATE} as callback
-        from ${source} j
+        from (${candidates(tenantId, filter, limit, after)}) j
        order by j.created_at desc, j.id desc
        limit ${limit}::int`;
     return rows.map((row) => ({ job: toJobRecord(row), callback: row.callback }));
@@ -121,4 +104,39 @@ export class JobsStore {
        order by e.sequence
        limit ${limit}::int`;
   }
+}
+
+/** Jobs among which the newest that match are. Whatever is rare is found without reading the others. */
+function candidates(
+  tenantId: string,
+  { kind, statuses, externalId, createdAfter, createdBefore, undelivered }: JobFilter,
+  limit: number,
+  after: PagePosition | undefined,
+): Prisma.Sql {
+  const conditions = Prisma.join(
+    [
+      Prisma.sql`x.tenant_id = ${tenantId}::uuid and x.kind = ${kind}`,
+      ...(after ? [Prisma.sql`(x.created_at, x.id) < (${after.createdAt}::timestamptz, ${after.id}::uuid)`] : []),
+      ...(externalId !== undefined ? [Prisma.sql`x.external_id = ${externalId}`] : []),
+      ...(createdAfter ? [Prisma.sql`x.created_at > ${createdAfter}::timestamptz`] : []),
+      ...(createdBefore ? [Prisma.sql`x.created_at < ${createdBefore}::timestamptz`] : []),
+    ],
+    ' and ',
+  );
+  const newest = Prisma.sql`order by x.created_at desc, x.id desc limit ${limit}::int`;
+  if (undelivered) {
+    const ofStatus = statuses.length === 0 ? Prisma.empty : Prisma.sql`and x.status = any(${statuses}::text[])`;
+    // One by one by their key, however few or many they seem to be.
+    return Prisma.sql`
+      select picked.*
+        from (${undeliveredJobs(tenantId)}) as wanted
+       cross join lateral (select * from jobs x where x.id = wanted.job_id and ${conditions} ${ofStatus} offset 0) picked`;
+  }
+  if (statuses.length === 0) return Prisma.sql`select * from jobs x where ${conditions} ${newest}`;
+  // One index range a status. Written out, because how rare it is decides which index is read (ADR 13).
+  const ofEach = [...new Set(statuses)].map(
+    (status) =>
+      Prisma.sql`(select * from jobs x where ${conditions} and x.status = ${Prisma.raw(`'${status}'`)} ${newest})`,
+  );
+  return Prisma.join(ofEach, ' union all ');
 }

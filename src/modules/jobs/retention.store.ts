@@ -42,11 +42,12 @@ export class RetentionStore {
       ), free as materialized (
         select j.id
           from jobs j
-         where j.id in (select o.id from old o
-                         where not exists (select 1 from webhook_deliveries d where d.job_id = o.id and d.status in ${OPEN}))
+         where j.id = any(array(
+                 select o.id from old o
+                  where not exists (select 1 from webhook_deliveries d where d.job_id = o.id and d.status in ${OPEN} offset 0)))
            for update skip locked
       ), gone as (
-        delete from jobs j using free f where j.id = f.id returning j.id
+        delete from jobs j where j.id = any(array(select id from free)) returning j.id
       )
       select (select count(*)::int from old) as found, (select count(*)::int from gone) as removed,
              l.finished_at as "finishedAt", l.id

@@ -30,11 +30,11 @@ export async function changeToken(
   if (accountId !== presentAccountId && (await mayHaveJobs(tx, id))) throw new AccountInUse();
   await tx.$executeRaw`
     update jobs set due_at = date_trunc('milliseconds', now())
-     where id in (
+     where id = any(array(
        select j.id from jobs j
         where j.tenant_id = ${id}::uuid and j.status = 'submitting' and j.due_at > now()
           and j.status_reason in ('token_rejected', 'insufficient_credits', 'storage_full')
-          for update skip locked)`;
+          for update skip locked))`;
   const pace = { update: { restUntil: null, holdUntil: null, holdReason: null } };
   return { ...tokenData(token, accountId), pace };
 }

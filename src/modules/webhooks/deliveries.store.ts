@@ -49,8 +49,8 @@ export interface DeliveryFilter {
   status?: DeliveryStatus | undefined;
 }
 
-/** Written out, because an index with a condition is not used for a parameter. */
-const STATUS: Record<DeliveryStatus, Prisma.Sql> = {
+/** Written out, because an index with a condition is not used for a parameter (ADR 13). */
+export const OF_STATUS: Record<DeliveryStatus, Prisma.Sql> = {
   pending: Prisma.sql`d.status = 'pending'`,
   delivered: Prisma.sql`d.status = 'delivered'`,
   failing: Prisma.sql`d.status = 'failing'`,
@@ -84,7 +84,7 @@ export class DeliveriesStore {
       Prisma.sql`d.tenant_id = ${tenantId}::uuid`,
       ...(jobId ? [Prisma.sql`d.job_id = ${jobId}::uuid`] : []),
       ...(endpointId ? [Prisma.sql`d.endpoint_id = ${endpointId}::uuid`] : []),
-      ...(status ? [STATUS[status]] : []),
+      ...(status ? [OF_STATUS[status]] : []),
       ...(after ? [Prisma.sql`(d.created_at, d.id) < (${after.createdAt}::timestamptz, ${after.id}::uuid)`] : []),
     ];
     return this.prisma.$queryRaw<DeliveryRecord[]>`
@@ -135,12 +135,12 @@ export class DeliveriesStore {
   async deleteOldWithoutJobAnyTenant(keptDays: number, limit: number): Promise<number> {
     return this.prisma.$executeRaw`
       delete from webhook_deliveries
-       where id in (
+       where id = any(array(
          select d.id
            from webhook_deliveries d
           where d.job_id is null and d.created_at < now() - ${keptDays}::float8 * interval '1 day' and d.status not in ${OPEN}
           order by d.created_at
           limit ${limit}::int
-            for update skip locked)`;
+            for update skip locked))`;
   }
 }

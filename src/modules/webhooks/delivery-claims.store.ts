@@ -62,7 +62,8 @@ export class DeliveryClaimsStore {
       with oldest as materialized (
         select q.id, q.origin, q.tenant_id, q.due_at
           from webhook_queues q
-         where q.due_at <= now()
+         -- As the condition of its index has it.
+         where q.due_at > '-infinity' and q.due_at <= now()
          order by q.due_at
          limit ${OLDEST}::int
       ), ${knownReceivers(places)}, ranked as (
@@ -157,8 +158,7 @@ function claimOf(lease: Lease, { pools }: Places): Prisma.Sql {
            set lease_token = ${lease.token}::uuid, due_at = now() + ${lease.durationMs}::float8 * interval '1 millisecond',
                origin = coalesce((select e.origin from webhook_endpoints e
                                   where e.id = q.endpoint_id and e.tenant_id = q.tenant_id), q.origin)
-          from due
-         where q.id = due.id
+         where q.id = any(array(select id from due))
         returning q.id, q.version, q.tenant_id, q.endpoint_id, q.delivery_id, q.origin
       )`;
 }
@@ -173,7 +173,7 @@ const CLAIMED_COLUMNS = Prisma.sql`
 
 const CLAIMED_ROWS = Prisma.sql`(
              claimed c
-        join tenants t on t.id = c.tenant_id
+        join tenants t on t.id = any(array[c.tenant_id])
         left join webhook_endpoints e on e.id = c.endpoint_id and e.tenant_id = c.tenant_id
         left join lateral (
               (select * from webhook_deliveries w

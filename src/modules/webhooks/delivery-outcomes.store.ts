@@ -108,15 +108,15 @@ export class DeliveryOutcomesStore {
                     when i.status = 'failing' and not i.manual and exists (${supersederOf()}) then 'superseded'
                     else i.status end as final
           from input i
-          join webhook_deliveries d on d.id = i.delivery_id
+          join webhook_deliveries d on d.id = any(array[i.delivery_id])
       ), locked as materialized (
         select q.id from webhook_queues q
-         where q.id in (select queue_id from decided union select home_id from decided where manual)
+         where q.id = any(array(select queue_id from decided union select home_id from decided where manual))
          order by q.id
            for update
       ), finished as (
         delete from webhook_queues q using decided i
-         where (select count(*) from locked) > 0 and q.id = i.queue_id and q.lease_token = i.lease
+         where (select count(*) from locked) > 0 and q.id = any(array[i.queue_id]) and q.lease_token = i.lease
            and (i.manual
                 or (i.final <> 'failing' and q.version = i.version
                     and not exists (select 1 from webhook_deliveries other
@@ -131,7 +131,7 @@ export class DeliveryOutcomesStore {
                due_at_end = case when ${WAITS} then now() + i.retry_at_end_ms * interval '1 millisecond' end
           from decided i
          -- Counted, so that what is finished is gone before.
-         where (select count(*) from finished) >= 0 and q.id = i.queue_id and q.lease_token = i.lease
+         where (select count(*) from finished) >= 0 and q.id = any(array[i.queue_id]) and q.lease_token = i.lease
            and (i.final <> 'failing' or q.version = i.seen_version)
         returning i.*, q.due_at <= now() as more
       ), held as materialized (
@@ -145,9 +145,9 @@ export class DeliveryOutcomesStore {
                due_at_end = case when q.lease_token is not null then q.due_at_end end,
                failures = case when q.lease_token is null then 0 else q.failures end
           from held i
-         where i.manual and i.was_open and i.status = 'delivered' and q.id = i.home_id
+         where i.manual and i.was_open and i.status = 'delivered' and q.id = any(array[i.home_id])
            and not exists (select 1 from webhook_deliveries head
-                            where head.queue_id = i.home_id and head.status in ${OPEN} and head.sequence < i.sequence)
+                            where head.queue_id = i.home_id and head.status in ${OPEN} and head.sequence < i.sequence offset 0)
       ), combined as (
         -- A scheduled attempt and manual ones of the same delivery may come in together: one that got through decides.
         select delivery_id, bool_or(final = 'delivered') as delivered, max(final) filter (where not manual) as scheduled,
@@ -163,7 +163,7 @@ export class DeliveryOutcomesStore {
                attempts = d.attempts + case d.event_type when ${TEST_WEBHOOK_TYPE} then c.all_attempts else c.scheduled_attempts end,
                last_error = case when not c.delivered then c.error end, updated_at = now()
           from combined c
-         where d.id = c.delivery_id
+         where d.id = any(array[c.delivery_id])
       ), health as (
         update webhook_endpoints e
            set failing_since = case when s.succeeded then null
@@ -172,7 +172,7 @@ export class DeliveryOutcomesStore {
                failed_at = case when not s.succeeded then now() end
           from (select endpoint_id, bool_or(status = 'delivered') as succeeded from input
                  where endpoint_id is not null group by endpoint_id) s
-         where e.id = s.endpoint_id
+         where e.id = any(array[s.endpoint_id])
            and ((e.failing_since is null) <> s.succeeded
                 or (not s.succeeded and coalesce(e.failed_at < now() - ${FAILED_AT_STEP}, true)))
       ), attempt as (

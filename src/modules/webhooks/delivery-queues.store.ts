@@ -18,14 +18,14 @@ export class DeliveryQueuesStore {
   async release(queueIds: string[], leaseToken: string): Promise<void> {
     await this.prisma.$executeRaw`
       update webhook_queues set lease_token = null, due_at = ${DUE_NOW}
-       where id in (${inOrder(queueIds)}) and lease_token = ${leaseToken}::uuid`;
+       where id = any(array(${inOrder(queueIds)})) and lease_token = ${leaseToken}::uuid`;
   }
 
   /** Keeps queues whose endpoint takes nothing now, until it does. */
   async hold(queueIds: string[], leaseToken: string): Promise<void> {
     await this.prisma.$executeRaw`
       update webhook_queues set lease_token = null, due_at = null
-       where id in (${inOrder(queueIds)}) and lease_token = ${leaseToken}::uuid`;
+       where id = any(array(${inOrder(queueIds)})) and lease_token = ${leaseToken}::uuid`;
   }
 
   /**
@@ -83,11 +83,11 @@ export class DeliveryQueuesStore {
          limit ${limit}::int
       ), free as (
         select h.id from webhook_queues h
-         where h.id in (select id from kept) and h.due_at is null
+         where h.id = any(array(select id from kept)) and h.due_at is null
          order by h.id
            for update of h skip locked
       )
-      update webhook_queues q set due_at = ${DUE_NOW} from free f where q.id = f.id`;
+      update webhook_queues q set due_at = ${DUE_NOW} where q.id = any(array(select id from free))`;
   }
 
   /**
@@ -99,9 +99,9 @@ export class DeliveryQueuesStore {
     const ids = rows.map(({ id }) => id);
     await this.prisma.$executeRaw`
       delete from webhook_queues q using json_to_recordset(${JSON.stringify(rows)}::json) as r(id uuid, version integer)
-       where q.id = r.id and q.version = r.version and q.lease_token = ${leaseToken}::uuid
-         and q.id in (${inOrder(ids)})
-         and not exists (select 1 from webhook_deliveries d where d.queue_id = q.id and d.status in ${OPEN})`;
+       where q.id = any(array[r.id]) and q.version = r.version and q.lease_token = ${leaseToken}::uuid
+         and q.id = any(array(${inOrder(ids)}))
+         and not exists (select 1 from webhook_deliveries d where d.queue_id = q.id and d.status in ${OPEN} offset 0)`;
     await this.release(ids, leaseToken);
   }
 }

@@ -236,7 +236,7 @@ describe('a claim of jobs to be sent', () => {
       for (const plan of [await kept.explain(), await explain(stage.pool, await looks())])
         expect(buffersOf(plan)).toBeLessThan(MOST_BUFFERS);
     } finally {
-      kept.close();
+      await kept.close();
     }
   });
 

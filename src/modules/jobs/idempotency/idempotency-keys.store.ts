@@ -45,13 +45,13 @@ export class IdempotencyKeysStore {
   async deleteExpiredAnyTenant(keptHours: number, limit: number): Promise<number> {
     return this.prisma.$executeRaw`
       delete from idempotency_keys
-       where (tenant_id, kind, key) in (
-         select k.tenant_id, k.kind, k.key
+       where ctid = any(array(
+         select k.ctid
            from idempotency_keys k
           where k.created_at < now() - ${keptHours}::float8 * interval '1 hour'
             and (k.locked_until is null or k.locked_until < now())
           order by k.created_at
           limit ${limit}::int
-            for update skip locked)`;
+            for update skip locked))`;
   }
 }

@@ -27,11 +27,11 @@ export function changeKeys(changes: KeyChange[]): Prisma.Sql {
       join changed c on c.id = k.job_id
   ), freed_key as (
     delete from idempotency_keys k using settled_key s
-     where s.frees and k.tenant_id = s.tenant_id and k.job_id = s.job_id
+     where s.frees and k.tenant_id = any(array[s.tenant_id]) and k.job_id = any(array[s.job_id])
   ), answered_key as (
     update idempotency_keys k
        set locked_until = null, answer_status = s.status, answer_body = s.body
       from settled_key s
-     where not s.frees and k.tenant_id = s.tenant_id and k.job_id = s.job_id
+     where not s.frees and k.tenant_id = any(array[s.tenant_id]) and k.job_id = any(array[s.job_id])
   )`;
 }

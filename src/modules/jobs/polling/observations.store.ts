@@ -60,7 +60,7 @@ export class ObservationsStore {
       ), free as materialized (
         -- In the order of all other writes; progress that has to wait for one of them is news at the next look.
         select j.id from jobs j
-         where j.id in (select c.id from compared c where c.moved and not c.matters)
+         where j.id = any(array(select c.id from compared c where c.moved and not c.matters))
          order by j.id
            for update skip locked
       ), progress as (
@@ -68,12 +68,12 @@ export class ObservationsStore {
            set progress = greatest(c.progress, j.progress), eta_seconds = c.eta, updated_at = now()
           from free f
           join compared c on c.id = f.id
-         where j.id = f.id and j.status = c.status
+         where j.id = any(array[f.id]) and j.status = c.status
            and ${leaseToken}::uuid = (
              select p.poll_lease_token from tenant_paces p
               where p.tenant_id = ${tenantId}::uuid and p.poll_lease_expires_at > now())
       )
-      select ${JOB_COLUMNS}, now() as now from compared c join jobs j on j.id = c.id where c.matters`;
+      select ${JOB_COLUMNS}, now() as now from compared c join jobs j on j.id = any(array[c.id]) where c.matters`;
     return rows.map(withTime);
   }
 

@@ -86,7 +86,7 @@ export class TenantPaceStore {
              -- Several calls may be throttled at once: that is one message.
              calls_per_second = case when rest_until > now() then calls_per_second
                                      else greatest(calls_per_second / 2, ${CALL_RATE.least}::float8) end
-       where tenant_id in (
+       where tenant_id = any(array(
          select p.tenant_id
            from tenants t
            join tenants sharing on sharing.account_id = t.account_id
@@ -97,7 +97,7 @@ export class TenantPaceStore {
                    where h.tenant_id = t.id and h.poll_lease_token = ${heldBy?.token ?? null}::uuid
                      and h.poll_lease_expires_at > now()))
           order by p.tenant_id
-            for update of p)`;
+            for update of p))`;
   }
 
   /** The account refuses jobs: nothing of this tenant is sent in the background before the time has passed. */
@@ -139,7 +139,7 @@ export class TenantPaceStore {
          set poll_lease_token = ${lease.token}::uuid,
              poll_lease_expires_at = now() + ${lease.durationMs}::float8 * interval '1 millisecond'
         from due, tenants t
-       where p.tenant_id = due.tenant_id and t.id = p.tenant_id
+       where p.tenant_id = any(array[due.tenant_id]) and t.id = any(array[due.tenant_id])
       returning p.tenant_id as "tenantId", t.account_id as "accountId", t.token_ciphertext as "tokenCiphertext",
                 p.poll_failures as failures, p.calls_per_second as "callsPerSecond",
                 p.list_page_size as "listPageSize", p.list_from as "listFrom",
@@ -213,9 +213,10 @@ export class TenantPaceStore {
       ), forgotten as (
         select p.tenant_id
           from active a
-          join tenant_paces p on p.tenant_id = a.tenant_id and p.poll_due_at is null
+          join tenant_paces p on p.tenant_id = any(array[a.tenant_id]) and p.poll_due_at is null
            for update of p skip locked
       )
-      update tenant_paces p set poll_due_at = ${DUE_NOW} from forgotten f where p.tenant_id = f.tenant_id`;
+      update tenant_paces p set poll_due_at = ${DUE_NOW}
+       where p.tenant_id = any(array(select tenant_id from forgotten))`;
   }
 }

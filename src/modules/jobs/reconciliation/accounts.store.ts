@@ -47,7 +47,7 @@ export class AccountsStore {
            set reconcile_lease_token = ${lease.token}::uuid,
                reconcile_lease_expires_at = now() + ${lease.durationMs}::float8 * interval '1 millisecond',
                reconcile_due_at = now() + ${lease.durationMs}::float8 * interval '1 millisecond'
-          from due where a.id = due.id
+         where a.id = any(array(select id from due))
         returning a.id, a.reconcile_failures
       )
       select c.id as "accountId", c.reconcile_failures as failures, t.id as "tenantId",
@@ -94,10 +94,10 @@ export class AccountsStore {
     return this.prisma.$executeRaw`
       update tensorpix_accounts a
          set reconcile_due_at = ${DUE_NOW}
-       where a.reconcile_due_at is null and a.id in (
+       where a.reconcile_due_at is null and a.id = any(array(
          select j.account_id from jobs j
           where j.status = 'unconfirmed' and j.status_reason is distinct from 'outcome_unknown'
-            and j.observable_key is not null and j.clean_looks < ${CLEAN_LOOKS_NEEDED}::int)`;
+            and j.observable_key is not null and j.clean_looks < ${CLEAN_LOOKS_NEEDED}::int))`;
   }
 
   /** The jobs of an account that may or may not be at TensorPix, those that wait for a person last, with the database's time. */

@@ -29,7 +29,7 @@ export const PUT_OFF = Prisma.sql`
     update jobs
        set due_at = now() + ${EQUAL_RECHECK_MS}::float8 * interval '1 millisecond', status_reason = 'outcome_unknown',
            sequence = sequence + w.newly::int, updated_at = now()
-      from waiting_equal w where jobs.id = w.id
+      from waiting_equal w where jobs.id = any(array[w.id])
     returning jobs.id, jobs.tenant_id, jobs.sequence, jobs.due_at, w.newly
   ), put_off_event as (
     insert into job_events (job_id, sequence, tenant_id, type, data)

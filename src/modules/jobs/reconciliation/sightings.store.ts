@@ -21,7 +21,7 @@ export class SightingsStore {
       insert into upstream_sightings (account_id, tensorpix_id)
       select ${accountId}::uuid, s.id
         from unnest(${news}::bigint[]) as s(id)
-       where not exists (select 1 from jobs j where j.account_id = ${accountId}::uuid and j.tensorpix_id = s.id)
+       where not exists (select 1 from jobs j where j.account_id = ${accountId}::uuid and j.tensorpix_id = s.id offset 0)
           on conflict (account_id, tensorpix_id) do nothing`;
     if (this.noted.size + news.length > MAX_NOTED) this.noted.clear();
     for (const id of news) this.noted.add(keyOf(id));
@@ -39,12 +39,12 @@ export class SightingsStore {
   async deleteOldAnyAccount(keptDays: number, limit: number): Promise<number> {
     return this.prisma.$executeRaw`
       delete from upstream_sightings
-       where (account_id, tensorpix_id) in (
-         select s.account_id, s.tensorpix_id
+       where ctid = any(array(
+         select s.ctid
            from upstream_sightings s
           where s.first_seen_at < now() - ${keptDays}::float8 * interval '1 day'
           order by s.first_seen_at
           limit ${limit}::int
-            for update skip locked)`;
+            for update skip locked))`;
   }
 }

@@ -18,7 +18,7 @@ export const WAKE_ACCOUNTS = Prisma.sql`woken_account as (
   update tensorpix_accounts a
      set reconcile_due_at = least(a.reconcile_due_at, ${DUE_NOW})
     from (select distinct account_id from changed) c
-   where a.id = c.account_id
+   where a.id = any(array[c.account_id])
      and exists (select 1 from input i join changed d on d.id = i.id
                   where d.account_id = a.id and i.status = 'unconfirmed'))`;
 
@@ -27,12 +27,13 @@ export function wakeEquals(jobs: JobRecord[]): Prisma.Sql {
   const rows = jobs.map(({ id, observableKey }) => ({ id, observable_key: observableKey }));
   return Prisma.sql`woken_equal as (
     update jobs set due_at = ${DUE_NOW}
-     where id in (
+     where id = any(array(
        select w.id
          from json_to_recordset(${JSON.stringify(rows)}::json) as k(id uuid, observable_key text)
          join changed c on c.id = k.id
-         join jobs w on w.account_id = c.account_id and w.observable_key = decode(k.observable_key, 'hex')
+         join jobs w on w.account_id = any(array[c.account_id])
+                    and w.observable_key = any(array[decode(k.observable_key, 'hex')])
         where w.status = 'submitting' and w.status_reason = 'outcome_unknown' and w.due_at > now()
         limit ${EQUALS_WOKEN}::int
-          for update of w skip locked))`;
+          for update of w skip locked)))`;
 }
