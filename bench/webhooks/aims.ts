@@ -16,6 +16,10 @@ export function formatAims({ backlog, light }: Rounds): string[] {
   const lines: string[] = [];
   const ceiling = backlog.fast.get('ceiling');
   if (ceiling) lines.push(atLeast('gateway / (a)', ratios(gateway, ceiling), AIMS.toCeiling));
+  const plain = backlog.fast.get('plain-store');
+  if (ceiling && plain)
+    lines.push(`(a+) / (a)  ${formatSpread(ratios(plain, ceiling))}  what is left once webhooks are rows`);
+  if (plain) lines.push(`gateway / (a+)  ${formatSpread(ratios(gateway, plain))}`);
   const queues = QUEUES.map((name) => backlog.fast.get(name)).filter((rounds) => rounds !== undefined);
   if (queues.length > 0)
     lines.push(atLeast('gateway / best of the queues', ratiosToBest(gateway, queues), AIMS.toBestQueue));

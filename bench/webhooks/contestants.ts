@@ -1,6 +1,6 @@
 import type { Courier, CourierEnvironment } from './courier.js';
 
-export const CONTESTANT_NAMES = ['gateway', 'ceiling', 'graphile-worker', 'pg-boss', 'bullmq'] as const;
+export const CONTESTANT_NAMES = ['gateway', 'ceiling', 'plain-store', 'graphile-worker', 'pg-boss', 'bullmq'] as const;
 export type ContestantName = (typeof CONTESTANT_NAMES)[number];
 
 /** What is known of a contestant before anything of it is started. */
@@ -33,6 +33,13 @@ export const CONTESTANTS: readonly Contestant[] = [
     store: 'none',
     deadReceivers: 'attempted',
     load: () => import('./couriers/ceiling.js'),
+  },
+  {
+    name: 'plain-store',
+    label: '(a+) ceiling that stores',
+    store: 'postgres',
+    deadReceivers: 'attempted',
+    load: () => import('./couriers/plain-store.js'),
   },
   {
     name: 'graphile-worker',

@@ -17,8 +17,8 @@ export interface WebhooksOptions extends Plan {
 const LOG_TAIL_LENGTH = 2_000;
 
 /**
- * Deliveries a second and latency of webhooks, side by side with (a) signing and sending alone and the same work done by
- * (b) graphile-worker, (c) pg-boss and (d) BullMQ. Prints the report.
+ * Deliveries a second and latency of webhooks, side by side with (a) signing and sending alone, (a+) the same with plain
+ * rows in Postgres, and the same work done by (b) graphile-worker, (c) pg-boss and (d) BullMQ. Prints the report.
  *
  * @returns false when a delivery was lost, repeated or not signed
  */

@@ -1,6 +1,5 @@
 import type { NestFastifyApplication } from '@nestjs/platform-fastify';
 import { randomBytes } from 'node:crypto';
-import pg from 'pg';
 import { v7 as uuid } from 'uuid';
 import { migrate } from '../../../prisma/migrate.js';
 import { loadBuilt } from '../../support/built.js';
@@ -8,6 +7,7 @@ import { monotonicMs } from '../../support/monotonic-clock.js';
 import type { Courier, CourierEnvironment } from '../courier.js';
 import type { Delivery } from '../delivery.js';
 import { ATTEMPT_TIMEOUT_MS } from '../settings.js';
+import { openPool, WebhookRows } from '../webhook-rows.js';
 
 const { createApp, shutDown } = await loadBuilt<typeof import('../../../src/app.setup.js')>('app.setup.js');
 const { parseConfig } =
@@ -24,46 +24,30 @@ const TICK_MS = 1_000;
 /** Longer than a measurement: what failed is not tried again in it. */
 const RETRY_MS = 3_600_000;
 
-/**
- * Rows as a change of a job leaves them: the delivery in its job's queue. Each has a job of its own, else their order would
- * make them wait for each other.
- */
-const ENQUEUE = `
-  with given as (
-    select g.*, gen_random_uuid() as job_id
-      from json_to_recordset($1::json) as g(id uuid, url text, origin text, body text)
-  ), tenant as (
-    select id, account_id from tenants
-  ), job as (
-    insert into jobs (id, tenant_id, account_id, kind, status, input, finished_at)
-    select g.job_id, t.id, t.account_id, 'video', 'finished', '{}', now() from given g, tenant t
-  ), queue as (
-    insert into webhook_queues (id, tenant_id, origin, due_at)
-    select g.job_id, t.id, g.origin, date_trunc('milliseconds', now()) from given g, tenant t
-  )
-  insert into webhook_deliveries (id, tenant_id, job_id, queue_id, sequence, event_type, url, body)
-  select g.id, t.id, g.job_id, g.job_id, 4, 'job.finished', g.url, g.body from given g, tenant t`;
-
 /** The gateway's dispatcher with everything on: order, attempt log, vetted addresses, penalties. */
 class Gateway implements Courier {
   private app: NestFastifyApplication;
   private loop: { end: () => Promise<void> } | null = null;
+  private stopped = false;
 
   constructor(
     readonly secret: string,
-    private readonly pool: pg.Pool,
+    private readonly rows: WebhookRows,
     private readonly boot: () => Promise<NestFastifyApplication>,
     app: NestFastifyApplication,
   ) {
     this.app = app;
   }
 
+  /** A new application has new connections to the receivers. Not in `stop`, which is measured. */
   async clear(): Promise<void> {
-    await this.pool.query('truncate webhook_attempts, webhook_deliveries, webhook_queues, job_events, jobs cascade');
+    if (this.stopped) this.app = await this.boot();
+    this.stopped = false;
+    await this.rows.clear();
   }
 
-  async enqueueAll(deliveries: Delivery[]): Promise<void> {
-    for (let from = 0; from < deliveries.length; from += 1_000) await this.insert(deliveries.slice(from, from + 1_000));
+  enqueueAll(deliveries: Delivery[]): Promise<void> {
+    return this.rows.insert(deliveries);
   }
 
   async start(): Promise<void> {
@@ -86,34 +70,25 @@ class Gateway implements Courier {
   }
 
   async enqueue(delivery: Delivery): Promise<number> {
-    await this.insert([delivery]);
+    await this.rows.insert([delivery]);
     const nowMs = monotonicMs();
     this.wakeUps.wake('deliveries');
     return nowMs;
   }
 
-  /** A new application has new connections to the receivers. */
   async stop(): Promise<void> {
     await this.loop?.end();
     this.loop = null;
+    this.stopped = true;
     await shutDown(this.app);
-    this.app = await this.boot();
   }
 
-  async countLeft(): Promise<number> {
-    const { rows } = await this.pool.query<{ left: number }>(
-      `select count(*)::int as left from webhook_deliveries where status = 'pending'`,
-    );
-    return rows[0]!.left;
+  countLeft(): Promise<number> {
+    return this.rows.countOpen();
   }
 
   private get wakeUps() {
     return this.app.get(WakeUps, { strict: false });
-  }
-
-  private async insert(deliveries: Delivery[]): Promise<void> {
-    const rows = deliveries.map(({ id, url, body }) => ({ id, url, body, origin: new URL(url).origin }));
-    await this.pool.query({ name: 'enqueue', text: ENQUEUE, values: [JSON.stringify(rows)] });
   }
 }
 
@@ -136,9 +111,7 @@ export async function createCourier({ databaseUrl }: CourierEnvironment): Promis
   const boot = () => createApp(config, new Logger(config.logLevel));
   const app = await boot();
   const secret = await createTenant(app);
-  const pool = new pg.Pool({ connectionString: databaseUrl, max: 4, idleTimeoutMillis: 0 });
-  pool.on('error', (error) => console.error(error));
-  return new Gateway(secret, pool, boot, app);
+  return new Gateway(secret, new WebhookRows(openPool(databaseUrl)), boot, app);
 }
 
 /** @returns the secret of its callbacks */
