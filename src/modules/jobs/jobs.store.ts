@@ -140,8 +140,7 @@ function candidates(
   if (statuses.length === 0) return Prisma.sql`select * from jobs x where ${conditions} ${newest}`;
   // One index range a status.
   const ofEach = [...new Set(statuses)].map(
-    (status) =>
-      Prisma.sql`(select * from jobs x where ${conditions} and x.status = ${Prisma.raw(`'${status}'`)} ${newest})`,
+    (status) => Prisma.sql`(select * from jobs x where ${conditions} and ${OF_STATUS[status]} ${newest})`,
   );
   return Prisma.join(ofEach, ' union all ');
 }
