@@ -11,9 +11,11 @@ const QUERY_TRIES = 2;
 
 /** Codes that say that DNS has no address for a name. */
 const UNKNOWN: ReadonlySet<string> = new Set(['ENOTFOUND', 'ENODATA']);
+/** Codes after which another name may still have an answer, as resolv.conf(5) has it: whose server fails or refuses, answers. */
+const ANSWERED: ReadonlySet<string> = new Set([...UNKNOWN, 'ESERVFAIL', 'EREFUSED']);
 
 /**
- * Asks DNS for A and AAAA over the event loop. For what DNS does not know it reads the hosts file and asks for the name in
+ * Asks DNS for A and AAAA over the event loop. For what DNS has no address for it reads the hosts file and asks for the name in
  * the search domains of the machine, which in a cluster is how `service.namespace` is found. Names of one label are the
  * system's to resolve, since only the machine and its own network know them; so is all else where no name server listens.
  *
@@ -31,11 +33,10 @@ export function createSystemLookup(
       return await ask(resolver, hostname);
     } catch (error) {
       if (errorCode(error) === 'ECONNREFUSED') return systemAddresses(hostname);
-      if (!UNKNOWN.has(errorCode(error))) throw error;
       const listed = await addressesInHosts(files, hostname);
-      const addresses = listed.length > 0 ? listed : await search(resolver, hostname, files);
-      if (addresses.length === 0) throw error;
-      return addresses;
+      if (listed.length > 0) return listed;
+      if (!ANSWERED.has(errorCode(error))) throw error;
+      return await search(resolver, hostname, files, error);
     }
   };
 }
@@ -50,16 +51,23 @@ async function ask(resolver: Resolver, hostname: string): Promise<string[]> {
   return addresses;
 }
 
-/** The addresses in the first search domain that has the name; none if none has. */
-async function search(resolver: Resolver, hostname: string, files: SystemFiles): Promise<string[]> {
+/**
+ * The addresses in the first search domain that has the name. A domain whose name server fails does not keep the others from
+ * being asked.
+ *
+ * @throws when none has it: the failure that leaves this open, if there was one, or what was said of the name itself
+ */
+async function search(resolver: Resolver, hostname: string, files: SystemFiles, first: unknown): Promise<string[]> {
+  let failure = first;
   for (const domain of await searchDomains(files)) {
     try {
       return await ask(resolver, `${hostname}.${domain}`);
     } catch (error) {
-      if (!UNKNOWN.has(errorCode(error))) throw error;
+      if (!ANSWERED.has(errorCode(error))) throw error;
+      if (UNKNOWN.has(errorCode(failure))) failure = error;
     }
   }
-  return [];
+  throw failure;
 }
 
 async function systemAddresses(hostname: string): Promise<string[]> {

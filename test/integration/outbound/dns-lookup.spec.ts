@@ -10,6 +10,7 @@ const A = 1;
 const AAAA = 28;
 const NAME_ERROR = 3;
 const SERVER_FAILURE = 2;
+const REFUSED = 5;
 
 interface Answer {
   readonly code?: number;
@@ -129,9 +130,23 @@ describe('the system lookup', () => {
     await expect(lookup('127.1')).rejects.toMatchObject({ code: 'ENOTFOUND' });
   });
 
-  it('should fail when the name server of a search domain does', async () => {
-    answerTo = (name) => ({ code: name === 'hooks.team' ? NAME_ERROR : SERVER_FAILURE });
+  it('should search on where a name server fails or refuses, of the name itself or of a search domain', async () => {
+    for (const code of [SERVER_FAILURE, REFUSED]) {
+      const team = `hooks-${code}.team`;
+      answerTo = (name, type) => {
+        if (name !== `${team}.cluster.test`) return { code };
+        return { records: type === A ? [Buffer.from([192, 0, 2, 1])] : [] };
+      };
+      expect(await lookup(team)).toEqual(['192.0.2.1']);
+      answerTo = () => ({ code });
+      expect(await lookup('listed.example.test')).toEqual(['192.0.2.7', '2001:db8::7']);
+    }
+  });
+
+  it('should tell of a search domain whose name server failed when no other has the name', async () => {
+    answerTo = (name) => ({ code: name === 'hooks.team.apps.cluster.test' ? SERVER_FAILURE : NAME_ERROR });
     await expect(lookup('hooks.team')).rejects.toMatchObject({ code: 'ESERVFAIL' });
+    expect(questions).toContain('hooks.team.cluster.test A');
   });
 
   it('should ask the system, not DNS, for names of one label', async () => {
