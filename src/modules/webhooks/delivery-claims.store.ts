@@ -3,7 +3,7 @@ import { Prisma } from '../../generated/prisma/client.js';
 import type { Lease } from '../../common/loops/lease.js';
 import { PrismaService } from '../../common/prisma/prisma.service.js';
 import { OPEN } from './deliveries.sql.js';
-import type { Places } from './receiver-gate.js';
+import { CONNECTIONS_AN_ORIGIN, type Places } from './receiver-gate.js';
 
 /** A queue that this process has claimed. */
 export interface ClaimedQueue {
@@ -40,7 +40,16 @@ export interface Claims {
 /** Of what is due, the oldest so many are looked at. */
 const OLDEST = 1_000;
 /** Receivers with waiting webhooks that one claim walks over. */
-const ORIGINS_A_WALK = 200;
+const RECEIVERS_A_WALK = 200;
+
+/** Where a walk is, along origins and their tenants. */
+export interface WalkPosition {
+  origin: string;
+  tenantId: string;
+}
+
+/** Before all receivers. */
+export const BEGINNING: WalkPosition = { origin: '', tenantId: '00000000-0000-0000-0000-000000000000' };
 
 type Row<Told> = (ClaimedDelivery | (ClaimedQueue & { id: null })) & Told;
 
@@ -50,12 +59,12 @@ export class DeliveryClaimsStore {
   constructor(private readonly prisma: PrismaService) {}
 
   /**
-   * Claims queues that are due, with the oldest webhook of each; of every origin only as many as there are places for it.
+   * Claims queues that are due, with the oldest webhook of each; of every receiver only as many as there are places for it.
    * Queues that turn out to be empty are claimed too, to be discarded. Returns before the disk has the claim.
    *
    * Reads the oldest of what is due and nothing else, so that it costs what is due, however many receivers have webhooks
    * that wait for a retry. `full`: there is more than it has read, and those of a receiver that takes nothing now may stand
-   * before all others; then `claimByOriginAnyTenant` finds them.
+   * before all others; then `claimByReceiverAnyTenant` finds them.
    */
   async claimOldestAnyTenant(lease: Lease, places: Places): Promise<Claims & { full: boolean }> {
     const rows = await this.prisma.$claimRows<Row<{ full: boolean }>>`
@@ -67,14 +76,10 @@ export class DeliveryClaimsStore {
          order by q.due_at
          limit ${OLDEST}::int
       ), ${knownReceivers(places)}, ranked as (
-        select o.*, coalesce(k.receivers -> o.origin ->> 'pool', 'new') as pool,
-               coalesce((k.receivers -> o.origin ->> 'free')::int, ${places.newFree}::int) as free,
-               row_number() over (partition by o.origin order by o.due_at) as place
+        select o.*, coalesce(${knownOf('o', 'pool')}, 'new') as pool, coalesce((${knownOf('o', 'free')})::int, ${places.newFree}::int) as free,
+               row_number() over (partition by o.origin, o.tenant_id order by o.due_at) as place
           from oldest o, known k
-      ), candidate as (
-        select r.id, r.due_at, r.pool, row_number() over (partition by r.pool, r.tenant_id order by r.place, r.due_at) as turn
-          from ranked r
-         where r.place <= r.free
+      ), ${CANDIDATE}
       ), ${claimOf(lease, places)}
       select ${CLAIMED_COLUMNS}, s.full
         from (select count(*) >= ${OLDEST}::int as full from oldest) s
@@ -83,44 +88,44 @@ export class DeliveryClaimsStore {
   }
 
   /**
-   * The same, receiver by receiver along the index of origins: the queues of one that takes nothing now are not read.
+   * The same, receiver by receiver along their index: the queues of one that takes nothing now are not read.
    *
-   * @param behind the origin after which the walk begins
+   * @param behind the receiver after which the walk begins
    * @returns `walkedTo`: where the next walk goes on; null when this one has come to the last receiver
    */
-  async claimByOriginAnyTenant(
+  async claimByReceiverAnyTenant(
     lease: Lease,
     places: Places,
-    behind: string,
-  ): Promise<Claims & { walkedTo: string | null }> {
-    const rows = await this.prisma.$claimRows<Row<{ walkedTo: string | null }>>`
-      with recursive origin as (
-        (select q.origin, 1 as step from webhook_queues q
-          where q.due_at is not null and q.origin > ${behind} order by q.origin limit 1)
+    behind: WalkPosition,
+  ): Promise<Claims & { walkedTo: WalkPosition | null }> {
+    const rows = await this.prisma.$claimRows<Row<{ walkedTo: WalkPosition | null }>>`
+      with recursive receiver as (
+        (select q.origin, q.tenant_id, 1 as step from webhook_queues q
+          where q.due_at is not null and (q.origin, q.tenant_id) > (${behind.origin}, ${behind.tenantId}::uuid)
+          order by q.origin, q.tenant_id limit 1)
          union all
-        select (select q.origin from webhook_queues q
-                 where q.due_at is not null and q.origin > o.origin order by q.origin limit 1), o.step + 1
-          from origin o
-         where o.origin is not null and o.step < ${ORIGINS_A_WALK}::int
-      ), ${knownReceivers(places)}, place as (
-        select o.origin, coalesce(k.receivers -> o.origin ->> 'pool', 'new') as pool,
-               coalesce((k.receivers -> o.origin ->> 'free')::int, ${places.newFree}::int) as free
-          from origin o, known k
-         where o.origin is not null
-      ), candidate as (
-        select c.id, c.due_at, p.pool, row_number() over (partition by p.pool, c.tenant_id order by c.place, c.due_at) as turn
-          from place p
+        select n.origin, n.tenant_id, r.step + 1
+          from receiver r
+         cross join lateral (
+               select q.origin, q.tenant_id from webhook_queues q
+                where q.due_at is not null and (q.origin, q.tenant_id) > (r.origin, r.tenant_id)
+                order by q.origin, q.tenant_id limit 1) n
+         where r.step < ${RECEIVERS_A_WALK}::int
+      ), ${knownReceivers(places)}, ranked as (
+        select c.*, r.origin, r.tenant_id, r.pool, r.free
+          from (select r.origin, r.tenant_id, coalesce(${knownOf('r', 'pool')}, 'new') as pool, coalesce((${knownOf('r', 'free')})::int, ${places.newFree}::int) as free from receiver r, known k) r
           cross join lateral (
-                -- Not "equal": that would make the index of all that is due look as good.
-                select q.id, q.due_at, q.tenant_id, row_number() over (order by q.origin, q.due_at) as place
+                select q.id, q.due_at, row_number() over (order by q.due_at) as place
                   from webhook_queues q
-                 where q.origin >= p.origin and q.origin <= p.origin and q.due_at <= now()
-                 order by q.origin, q.due_at
-                 limit p.free) c
-         where p.free > 0
+                 where q.origin = r.origin and q.tenant_id = r.tenant_id and q.due_at <= now()
+                 order by q.due_at
+                 limit r.free) c
+         where r.free > 0
+      ), ${CANDIDATE}
       ), ${claimOf(lease, places)}
       select ${CLAIMED_COLUMNS}, s."walkedTo"
-        from (select max(o.origin) filter (where o.step = ${ORIGINS_A_WALK}::int) as "walkedTo" from origin o) s
+        from (select (select json_build_object('origin', r.origin, 'tenantId', r.tenant_id)
+                        from receiver r where r.step = ${RECEIVERS_A_WALK}::int) as "walkedTo") s
         left join ${CLAIMED_ROWS} on true`;
     return { ...claimsOf(rows), walkedTo: rows[0]?.walkedTo ?? null };
   }
@@ -129,8 +134,23 @@ export class DeliveryClaimsStore {
 /** Parts of the claims. */
 
 function knownReceivers({ origins }: Places): Prisma.Sql {
-  return Prisma.sql`known as (select ${JSON.stringify(origins)}::jsonb as receivers)`;
+  return Prisma.sql`known as (select ${JSON.stringify(origins)}::jsonb as origins)`;
 }
+
+/** What is known of the receiver that a row of this name is of. */
+function knownOf(row: 'o' | 'r', what: 'pool' | 'free'): Prisma.Sql {
+  return Prisma.raw(`k.origins -> ${row}.origin -> 'tenants' -> ${row}.tenant_id::text ->> '${what}'`);
+}
+
+/** From `ranked (id, origin, tenant_id, due_at, pool, free, place)`: as many as receivers have places and origins connections. */
+const CANDIDATE = Prisma.sql`placed as (
+        select r.*, row_number() over (partition by r.origin order by r.place, r.due_at) as connection
+          from ranked r
+         where r.place <= r.free
+      ), candidate as (
+        select p.id, p.due_at, p.pool, row_number() over (partition by p.pool, p.tenant_id order by p.place, p.due_at) as turn
+          from placed p, known k
+         where p.connection <= coalesce((k.origins -> p.origin ->> 'free')::int, ${CONNECTIONS_AN_ORIGIN}::int)`;
 
 /** From `candidate (id, due_at, pool, turn)` to `claimed`: as many as the pools have places. */
 function claimOf(lease: Lease, { pools }: Places): Prisma.Sql {

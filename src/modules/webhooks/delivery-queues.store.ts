@@ -38,12 +38,10 @@ export class DeliveryQueuesStore {
     for (let statements = 0; statements < HURRYING_STATEMENTS; statements += 1) {
       const hurried = await this.prisma.$executeRaw`
         with waiting as materialized (
-          -- Not "equal": that would make the index of all that is due look as good.
           select q.id from webhook_queues q
-           where q.origin >= ${origin} and q.origin <= ${origin} and q.due_at > now()
-             and q.endpoint_id = ${endpointId}::uuid and q.tenant_id = ${tenantId}::uuid
-             and q.delivery_id is null and q.lease_token is null
-           order by q.origin, q.due_at
+           where q.origin = ${origin} and q.tenant_id = ${tenantId}::uuid and q.due_at > now()
+             and q.endpoint_id = ${endpointId}::uuid and q.delivery_id is null and q.lease_token is null
+           order by q.due_at
            limit ${HURRIED_A_STATEMENT}::int
         ), free as materialized (
           select f.id

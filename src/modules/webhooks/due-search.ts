@@ -1,12 +1,10 @@
 import { Injectable } from '@nestjs/common';
 import type { Lease } from '../../common/loops/lease.js';
-import { DeliveryClaimsStore, type Claims } from './delivery-claims.store.js';
+import { BEGINNING, DeliveryClaimsStore, type Claims, type WalkPosition } from './delivery-claims.store.js';
 import type { Places } from './receiver-gate.js';
 
 /** For so long after more was due than a claim of the oldest reads, claims go by receiver. Milliseconds. */
 const CROWDED_MS = 1_000;
-/** Before all origins. */
-const BEGINNING = '';
 
 /**
  * Finds what is due: the oldest of it, as long as that is few; else receiver by receiver, in a ring, where each claim goes on
@@ -16,9 +14,9 @@ const BEGINNING = '';
 @Injectable()
 export class DueSearch {
   private crowdedUntilMs = Number.NEGATIVE_INFINITY;
-  private at = BEGINNING;
+  private at: WalkPosition = BEGINNING;
   /** from here on nothing was found */
-  private barrenFrom = BEGINNING;
+  private barrenFrom: WalkPosition = BEGINNING;
   /** the ring was closed since */
   private closed = false;
 
@@ -41,7 +39,7 @@ export class DueSearch {
   }
 
   private async walk(lease: Lease, places: Places): Promise<Claims & { more: boolean }> {
-    const { walkedTo, ...claims } = await this.claims.claimByOriginAnyTenant(lease, places, this.at);
+    const { walkedTo, ...claims } = await this.claims.claimByReceiverAnyTenant(lease, places, this.at);
     const over = this.isRoundOver(walkedTo);
     this.at = walkedTo ?? BEGINNING;
     this.closed ||= walkedTo === null;
@@ -56,8 +54,13 @@ export class DueSearch {
   }
 
   /** @param walkedTo null: the end of the ring */
-  private isRoundOver(walkedTo: string | null): boolean {
+  private isRoundOver(walkedTo: WalkPosition | null): boolean {
     if (this.barrenFrom === BEGINNING) return walkedTo === null;
-    return this.closed && (walkedTo === null || walkedTo >= this.barrenFrom);
+    return this.closed && (walkedTo === null || !isBefore(walkedTo, this.barrenFrom));
   }
+}
+
+/** In the order of the walk. */
+function isBefore(a: WalkPosition, b: WalkPosition): boolean {
+  return a.origin === b.origin ? a.tenantId < b.tenantId : a.origin < b.origin;
 }

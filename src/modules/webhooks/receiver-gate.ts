@@ -1,25 +1,29 @@
 /**
- * How much is known of a receiver. `proven`: it answers quickly. `new`: nothing is known. `penalised`: it lets us wait. Each
+ * How much is known of a receiver: an origin (scheme, host and port), as one tenant uses it. Teams may share an ingress, and one
+ * whose path there hangs must not make the others wait. `proven`: it answers quickly. `new`: nothing is known. `penalised`: it lets us wait. Each
  * kind has places of its own, so that receivers that never answer cannot take those of the others (invariant 16).
  */
 export type Pool = 'proven' | 'new' | 'penalised';
 
-/** How many attempts may be started now. Origins that are not listed are new. */
+/** How many attempts may be started now. */
 export interface Places {
-  origins: Record<string, { pool: Pool; free: number }>;
+  /** Those that are used or remembered, each with what is known of its tenants there. */
+  origins: Record<string, { free: number; tenants: Record<string, { pool: Pool; free: number }> }>;
   pools: Record<Pool, number>;
-  /** of each origin that is not listed */
+  /** of a receiver that is not listed */
   newFree: number;
 }
 
 /** An attempt under way. */
 export interface Visit {
-  readonly origin: string;
+  readonly receiver: Receiver;
   readonly startedAtMs: number;
   pool: Pool;
 }
 
 interface Receiver {
+  readonly origin: string;
+  readonly tenantId: string;
   pool: Pool;
   inFlight: number;
   /** smoothed time of an attempt */
@@ -29,11 +33,11 @@ interface Receiver {
 
 /** Connections to one origin at once. */
 export const CONNECTIONS_AN_ORIGIN = 64;
-/** Attempts at once in this process: in all, and to one origin. */
-export const PLACES: Readonly<Record<Pool, { all: number; anOrigin: number }>> = {
-  proven: { all: 512, anOrigin: CONNECTIONS_AN_ORIGIN },
-  new: { all: 64, anOrigin: 4 },
-  penalised: { all: 32, anOrigin: 2 },
+/** Attempts at once in this process: in all, and to one receiver. */
+export const PLACES: Readonly<Record<Pool, { all: number; each: number }>> = {
+  proven: { all: 512, each: CONNECTIONS_AN_ORIGIN },
+  new: { all: 64, each: 4 },
+  penalised: { all: 32, each: 2 },
 };
 /** Who takes longer lets us wait. */
 const SLOW_MS = 1_000;
@@ -44,7 +48,10 @@ const MAX_RECEIVERS = 1_000;
 
 /** Decides, in this process, how many attempts each receiver may have at once. */
 export class ReceiverGate {
+  /** By tenant and origin; the least recently used stands first. */
   private readonly receivers = new Map<string, Receiver>();
+  /** Attempts under way by origin. */
+  private readonly atOrigin = new Map<string, number>();
   /** Oldest first. */
   private readonly visits = new Set<Visit>();
   private readonly taken: Record<Pool, number> = { proven: 0, new: 0, penalised: 0 };
@@ -54,29 +61,31 @@ export class ReceiverGate {
   places(): Places {
     this.penaliseWhoLetsUsWait();
     this.forget();
-    const origins = Object.fromEntries(
-      [...this.receivers].map(([origin, { pool, inFlight }]) => [
-        origin,
-        { pool, free: Math.max(0, PLACES[pool].anOrigin - inFlight) },
-      ]),
-    );
+    const origins: Places['origins'] = {};
+    for (const { origin, tenantId, pool, inFlight } of this.receivers.values()) {
+      const connections = CONNECTIONS_AN_ORIGIN - (this.atOrigin.get(origin) ?? 0);
+      origins[origin] ??= { free: Math.max(0, connections), tenants: {} };
+      origins[origin].tenants[tenantId] = { pool, free: Math.max(0, PLACES[pool].each - inFlight) };
+    }
     const free = (pool: Pool): number => Math.max(0, PLACES[pool].all - this.taken[pool]);
     return {
       origins,
       pools: { proven: free('proven'), new: free('new'), penalised: free('penalised') },
-      newFree: PLACES.new.anOrigin,
+      newFree: PLACES.new.each,
     };
   }
 
-  enter(origin: string): Visit {
+  enter(tenantId: string, origin: string): Visit {
     const nowMs = this.now();
-    const receiver = this.receivers.get(origin) ?? { pool: 'new', inFlight: 0, averageMs: 0, usedAtMs: nowMs };
+    const key = keyOf(tenantId, origin);
+    const known = this.receivers.get(key);
+    const receiver = known ?? { origin, tenantId, pool: 'new', inFlight: 0, averageMs: 0, usedAtMs: nowMs };
     receiver.inFlight += 1;
     receiver.usedAtMs = nowMs;
-    // The least recently used stands first, and is forgotten first.
-    this.receivers.delete(origin);
-    this.receivers.set(origin, receiver);
-    const visit: Visit = { origin, startedAtMs: nowMs, pool: receiver.pool };
+    this.receivers.delete(key);
+    this.receivers.set(key, receiver);
+    this.atOrigin.set(origin, (this.atOrigin.get(origin) ?? 0) + 1);
+    const visit: Visit = { receiver, startedAtMs: nowMs, pool: receiver.pool };
     this.taken[visit.pool] += 1;
     this.visits.add(visit);
     return visit;
@@ -86,9 +95,11 @@ export class ReceiverGate {
   leave(visit: Visit, attempted: boolean): void {
     this.visits.delete(visit);
     this.taken[visit.pool] -= 1;
-    const receiver = this.receivers.get(visit.origin);
-    if (!receiver) return;
+    const { receiver } = visit;
     receiver.inFlight -= 1;
+    const left = (this.atOrigin.get(receiver.origin) ?? 0) - 1;
+    if (left > 0) this.atOrigin.set(receiver.origin, left);
+    else this.atOrigin.delete(receiver.origin);
     if (!attempted) return;
     const tookMs = this.now() - visit.startedAtMs;
     receiver.averageMs = receiver.pool === 'new' ? tookMs : receiver.averageMs * (1 - NEWEST) + tookMs * NEWEST;
@@ -103,8 +114,8 @@ export class ReceiverGate {
       this.taken[visit.pool] -= 1;
       visit.pool = 'penalised';
       this.taken.penalised += 1;
-      const receiver = this.receivers.get(visit.origin);
-      if (!receiver || receiver.pool === 'penalised') continue;
+      const { receiver } = visit;
+      if (receiver.pool === 'penalised') continue;
       receiver.pool = 'penalised';
       receiver.averageMs = Math.max(receiver.averageMs, SLOW_MS / NEWEST);
     }
@@ -114,12 +125,16 @@ export class ReceiverGate {
   private forget(): void {
     const before = this.now() - FORGET_AFTER_MS;
     const drop = (isDue: (receiver: Receiver) => boolean): void => {
-      for (const [origin, receiver] of this.receivers)
-        if (receiver.inFlight === 0 && isDue(receiver)) this.receivers.delete(origin);
+      for (const [key, receiver] of this.receivers)
+        if (receiver.inFlight === 0 && isDue(receiver)) this.receivers.delete(key);
     };
     drop(({ usedAtMs }) => usedAtMs < before);
     if (this.receivers.size <= MAX_RECEIVERS) return;
     drop(({ pool }) => pool !== 'proven' && this.receivers.size > MAX_RECEIVERS);
     drop(() => this.receivers.size > MAX_RECEIVERS);
   }
+}
+
+function keyOf(tenantId: string, origin: string): string {
+  return `${tenantId} ${origin}`;
 }

@@ -12,7 +12,7 @@ import type { ClaimedDelivery } from './delivery-claims.store.js';
 import { DeliveryQueuesStore } from './delivery-queues.store.js';
 import { DueSearch } from './due-search.js';
 import { EndpointShutdown } from './endpoint-shutdown.js';
-import { PLACES, ReceiverGate, type Places, type Pool } from './receiver-gate.js';
+import { CONNECTIONS_AN_ORIGIN, PLACES, ReceiverGate, type Places, type Pool } from './receiver-gate.js';
 import { isGone, verdictOf, type Verdict } from './retry-schedule.js';
 import { TEST_WEBHOOK_TYPE } from './webhook-types.js';
 import { WebhookSender, type Sent } from './webhook-sender.js';
@@ -79,7 +79,7 @@ export class WebhooksDispatcher implements OnApplicationBootstrap {
   }
 
   private start(delivery: ClaimedDelivery, lease: Lease): void {
-    const visit = this.gate.enter(delivery.origin);
+    const visit = this.gate.enter(delivery.tenantId, delivery.origin);
     const attempt = this.send(delivery, lease)
       .then(async (sent) => {
         // The place is free again before the outcome is written: the receiver has done its part.
@@ -158,13 +158,20 @@ export class WebhooksDispatcher implements OnApplicationBootstrap {
 
 /** Whether a claim got all that there were places for, or left out receivers that have none. */
 function isLimited({ origins, pools, newFree }: Places, claimed: ClaimedDelivery[]): boolean {
-  if (Object.values(origins).some(({ free }) => free === 0)) return true;
-  const byOrigin = new Map<string, number>();
+  const places = Object.values(origins).flatMap(({ free, tenants }) => [{ free }, ...Object.values(tenants)]);
+  if (places.some(({ free }) => free === 0)) return true;
+  const taken = new Map<string, { free: number; count: number }>();
+  const take = (key: string, free: number): void => {
+    const before = taken.get(key) ?? { free, count: 0 };
+    taken.set(key, { ...before, count: before.count + 1 });
+  };
   const byPool: Record<Pool, number> = { proven: 0, new: 0, penalised: 0 };
-  for (const { origin } of claimed) {
-    byOrigin.set(origin, (byOrigin.get(origin) ?? 0) + 1);
-    byPool[origins[origin]?.pool ?? 'new'] += 1;
+  for (const { origin, tenantId } of claimed) {
+    const receiver = origins[origin]?.tenants[tenantId];
+    byPool[receiver?.pool ?? 'new'] += 1;
+    take(`${tenantId} ${origin}`, receiver?.free ?? newFree);
+    take(origin, origins[origin]?.free ?? CONNECTIONS_AN_ORIGIN);
   }
-  if ([...byOrigin].some(([origin, count]) => count >= (origins[origin]?.free ?? newFree))) return true;
+  if ([...taken.values()].some(({ free, count }) => count >= free)) return true;
   return (Object.keys(pools) as Pool[]).some((pool) => byPool[pool] >= pools[pool]);
 }

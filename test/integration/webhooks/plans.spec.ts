@@ -4,6 +4,7 @@ import { Lease } from '../../../src/common/loops/lease.js';
 import type { PrismaService } from '../../../src/common/prisma/prisma.service.js';
 import { DeliveriesStore } from '../../../src/modules/webhooks/deliveries.store.js';
 import {
+  BEGINNING,
   DeliveryClaimsStore,
   type ClaimedDelivery,
   type ClaimedQueue,
@@ -12,7 +13,12 @@ import { DeliveryOutcomesStore } from '../../../src/modules/webhooks/delivery-ou
 import { DeliveryQueuesStore } from '../../../src/modules/webhooks/delivery-queues.store.js';
 import { DueSearch } from '../../../src/modules/webhooks/due-search.js';
 import { ManualRetriesStore } from '../../../src/modules/webhooks/manual-retries.store.js';
-import { PLACES, ReceiverGate, type Places } from '../../../src/modules/webhooks/receiver-gate.js';
+import {
+  CONNECTIONS_AN_ORIGIN,
+  PLACES,
+  ReceiverGate,
+  type Places,
+} from '../../../src/modules/webhooks/receiver-gate.js';
 import {
   buffersOf,
   explain,
@@ -53,7 +59,7 @@ const STATEMENTS: Statement[] = [
   ],
   [
     'a claim by receiver',
-    (prisma) => new DeliveryClaimsStore(prisma).claimByOriginAnyTenant(lease, gateWithoutDead().places(), ''),
+    (prisma) => new DeliveryClaimsStore(prisma).claimByReceiverAnyTenant(lease, gateWithoutDead().places(), BEGINNING),
   ],
   ['outcomes', (prisma) => markDelivered(prisma)],
   ['claims that are put back', (prisma) => new DeliveryQueuesStore(prisma).release(claimedIds(), lease.token)],
@@ -142,9 +148,11 @@ beforeAll(async () => {
 function gateWithoutDead(): ReceiverGate {
   let clock = 0;
   const gate = new ReceiverGate(() => clock);
-  for (let visits = 0; visits < 2; visits += 1) gate.enter('https://dead.example.com');
+  for (let visits = 0; visits < 2; visits += 1) gate.enter(tenantId, 'https://dead.example.com');
   clock += 15_000;
-  expect(gate.places().origins).toEqual({ 'https://dead.example.com': { pool: 'penalised', free: 0 } });
+  expect(gate.places().origins['https://dead.example.com']?.tenants).toEqual({
+    [tenantId]: { pool: 'penalised', free: 0 },
+  });
   return gate;
 }
 
@@ -169,7 +177,8 @@ describe('a claim of webhooks', () => {
       return buffersOf(await explain(stage.pool, statement));
     };
     const oldest = () => buffers((claims, places) => claims.claimOldestAnyTenant(new Lease(10_000), places));
-    const byReceiver = () => buffers((claims, places) => claims.claimByOriginAnyTenant(new Lease(10_000), places, ''));
+    const byReceiver = () =>
+      buffers((claims, places) => claims.claimByReceiverAnyTenant(new Lease(10_000), places, BEGINNING));
     const before = await oldest();
     await stage.sql(
       `insert into webhook_queues (id, tenant_id, origin, due_at)
@@ -194,19 +203,52 @@ describe('a claim of webhooks', () => {
     let claims = 0;
     for (let more = true; more; claims += 1) {
       const claimed = await search.claim(lease, gate.places());
-      for (const { origin } of claimed.deliveries) gate.enter(origin);
+      for (const { origin } of claimed.deliveries) gate.enter(tenantId, origin);
       found.push(...claimed.deliveries.map(({ origin }) => origin));
       more = claimed.more;
       // Two thousand receivers, two hundred a walk: three times around at most.
       expect(claims).toBeLessThan(34);
     }
     expect(new Set(found)).toEqual(new Set(['https://alive.example.com']));
-    expect(found).toHaveLength(PLACES.new.anOrigin);
+    expect(found).toHaveLength(PLACES.new.each);
     expect(await search.claim(lease, gate.places())).toMatchObject({ deliveries: [] });
   });
 });
 
 describe('receivers that let all others wait', () => {
+  it.each(['oldest', 'receiver'] as const)(
+    'should not hold up another tenant at the same host and port, in a claim by %s',
+    async (by) => {
+      const shared = 'https://shared.example.com';
+      const other = (await stage.team()).id;
+      await stage.sql('truncate webhook_queues');
+      const insert = `insert into webhook_queues (id, tenant_id, origin, due_at)
+        select gen_random_uuid(), $1, $2, now() - $3::interval from generate_series(1, $4::int)`;
+      await stage.sql(insert, [tenantId, shared, '1 hour', 500]);
+      await stage.sql(insert, [other, shared, '1 minute', 70]);
+      let clock = 0;
+      const gate = new ReceiverGate(() => clock);
+      const hanging = [gate.enter(tenantId, shared), gate.enter(tenantId, shared)];
+      gate.leave(gate.enter(other, shared), true);
+      clock += 15_000;
+      const store = stage.gateway.app.get(DeliveryClaimsStore, { strict: false });
+      const claim = () =>
+        by === 'oldest'
+          ? store.claimOldestAnyTenant(new Lease(60_000), gate.places())
+          : store.claimByReceiverAnyTenant(new Lease(60_000), gate.places(), BEGINNING);
+      // No more than there are connections to the origin.
+      const { empty } = await claim();
+      expect(new Set(empty.map((queue) => queue.tenantId))).toEqual(new Set([other]));
+      expect(empty).toHaveLength(CONNECTIONS_AN_ORIGIN - hanging.length);
+      const visits = empty.map(() => gate.enter(other, shared));
+      expect((await claim()).empty).toEqual([]);
+      for (const visit of [...visits, ...hanging]) gate.leave(visit, true);
+      const next = (await claim()).empty.map((queue) => queue.tenantId);
+      expect(next.filter((id) => id === other)).toHaveLength(70 - empty.length);
+      expect(next.filter((id) => id === tenantId)).toHaveLength(PLACES.penalised.each);
+    },
+  );
+
   it('should not get every place that becomes free because of their names', async () => {
     await stage.sql('truncate webhook_queues');
     const other = (await stage.team()).id;

@@ -1,5 +1,13 @@
 import { describe, expect, it } from '@jest/globals';
-import { PLACES, ReceiverGate, type Pool, type Visit } from '../../../src/modules/webhooks/receiver-gate.js';
+import {
+  CONNECTIONS_AN_ORIGIN,
+  PLACES,
+  ReceiverGate,
+  type Pool,
+  type Visit,
+} from '../../../src/modules/webhooks/receiver-gate.js';
+
+const TENANT = 'tenant';
 
 class Clock {
   ms = 0;
@@ -15,7 +23,7 @@ function stage(): {
   const gate = new ReceiverGate(clock.now);
   const answer = (origin: string, tookMs: number, times = 1): void => {
     for (let i = 0; i < times; i += 1) {
-      const visit = gate.enter(origin);
+      const visit = gate.enter(TENANT, origin);
       clock.ms += tookMs;
       gate.leave(visit, true);
     }
@@ -24,19 +32,19 @@ function stage(): {
 }
 
 function poolOf(gate: ReceiverGate, origin: string): Pool {
-  return gate.places().origins[origin]?.pool ?? 'new';
+  return gate.places().origins[origin]?.tenants[TENANT]?.pool ?? 'new';
 }
 
 function freeOf(gate: ReceiverGate, origin: string): number | undefined {
-  return gate.places().origins[origin]?.free;
+  return gate.places().origins[origin]?.tenants[TENANT]?.free;
 }
 
 describe('ReceiverGate', () => {
   it('should give few places to a receiver that nothing is known of', () => {
     const { gate } = stage();
-    expect(gate.places()).toMatchObject({ origins: {}, newFree: PLACES.new.anOrigin });
-    gate.enter('a');
-    expect(freeOf(gate, 'a')).toBe(PLACES.new.anOrigin - 1);
+    expect(gate.places()).toMatchObject({ origins: {}, newFree: PLACES.new.each });
+    gate.enter(TENANT, 'a');
+    expect(freeOf(gate, 'a')).toBe(PLACES.new.each - 1);
     expect(gate.places().pools).toEqual({
       proven: PLACES.proven.all,
       new: PLACES.new.all - 1,
@@ -48,14 +56,14 @@ describe('ReceiverGate', () => {
     const { gate, answer } = stage();
     answer('a', 50);
     expect(poolOf(gate, 'a')).toBe('proven');
-    expect(freeOf(gate, 'a')).toBe(PLACES.proven.anOrigin);
+    expect(freeOf(gate, 'a')).toBe(PLACES.proven.each);
   });
 
   it('should give next to none to one that is slow, until it is quick again', () => {
     const { gate, answer } = stage();
     answer('a', 15_000);
     expect(poolOf(gate, 'a')).toBe('penalised');
-    expect(freeOf(gate, 'a')).toBe(PLACES.penalised.anOrigin);
+    expect(freeOf(gate, 'a')).toBe(PLACES.penalised.each);
     answer('a', 10, 20);
     expect(poolOf(gate, 'a')).toBe('proven');
   });
@@ -67,9 +75,22 @@ describe('ReceiverGate', () => {
     expect(poolOf(gate, 'a')).toBe('proven');
   });
 
+  it('should tell apart tenants of one origin, and share its connections among them', () => {
+    const { gate, clock } = stage();
+    const hanging = [gate.enter('hangs', 'a'), gate.enter('hangs', 'a')];
+    gate.leave(gate.enter('quick', 'a'), true);
+    clock.ms += 15_000;
+    expect(gate.places().origins.a).toEqual({
+      free: CONNECTIONS_AN_ORIGIN - hanging.length,
+      tenants: { hangs: { pool: 'penalised', free: 0 }, quick: { pool: 'proven', free: PLACES.proven.each } },
+    });
+    for (const visit of hanging) gate.leave(visit, true);
+    expect(gate.places().origins.a?.free).toBe(CONNECTIONS_AN_ORIGIN);
+  });
+
   it('should free the places of those who let us wait before their attempts are over', () => {
     const { gate, clock } = stage();
-    const visits = Array.from({ length: PLACES.new.all }, (_, i) => gate.enter(`dead-${i}`));
+    const visits = Array.from({ length: PLACES.new.all }, (_, i) => gate.enter(TENANT, `dead-${i}`));
     expect(gate.places().pools.new).toBe(0);
     clock.ms += 1_000;
     expect(gate.places().pools).toMatchObject({ new: PLACES.new.all, proven: PLACES.proven.all, penalised: 0 });
@@ -81,11 +102,11 @@ describe('ReceiverGate', () => {
 
   it('should learn nothing from a claim that was put back', () => {
     const { gate, clock } = stage();
-    const visit = gate.enter('a');
+    const visit = gate.enter(TENANT, 'a');
     clock.ms += 900;
     gate.leave(visit, false);
     expect(poolOf(gate, 'a')).toBe('new');
-    expect(freeOf(gate, 'a')).toBe(PLACES.new.anOrigin);
+    expect(freeOf(gate, 'a')).toBe(PLACES.new.each);
     expect(gate.places().pools.new).toBe(PLACES.new.all);
   });
 
@@ -110,7 +131,7 @@ describe('ReceiverGate', () => {
     const open: Visit[] = [];
     for (let step = 0; step < 5_000; step += 1) {
       const random = (step * 7_919) % 101;
-      if (random < 60) open.push(gate.enter(`origin-${random % 7}`));
+      if (random < 60) open.push(gate.enter(TENANT, `origin-${random % 7}`));
       else if (open.length > 0) gate.leave(open.splice(random % open.length, 1)[0] as Visit, random % 2 === 0);
       clock.ms += random * 10;
       if (random % 5 === 0) gate.places();
@@ -118,6 +139,9 @@ describe('ReceiverGate', () => {
     for (const visit of open) gate.leave(visit, true);
     const { pools, origins } = gate.places();
     expect(pools).toEqual({ proven: PLACES.proven.all, new: PLACES.new.all, penalised: PLACES.penalised.all });
-    for (const { pool, free } of Object.values(origins)) expect(free).toBe(PLACES[pool].anOrigin);
+    for (const { free, tenants } of Object.values(origins)) {
+      expect(free).toBe(CONNECTIONS_AN_ORIGIN);
+      for (const tenant of Object.values(tenants)) expect(tenant.free).toBe(PLACES[tenant.pool].each);
+    }
   });
 });
