@@ -15,7 +15,16 @@ export class Metrics {
     'operation',
     'outcome',
   ]);
-  readonly deliveryAttempts = this.counter('gateway_webhook_attempts_total', 'Webhook attempts', ['outcome']);
+  readonly deliveryAttempts = this.counter(
+    'gateway_webhook_attempts_total',
+    'Webhook attempts: `delivered`, or the class of the error as in the attempt log',
+    ['outcome'],
+  );
+  readonly givenUp = this.counter(
+    'gateway_webhooks_given_up_total',
+    'Webhooks that are not tried any more, but for tests',
+    ['reason'],
+  );
   readonly endpointsDisabled = this.counter(
     'gateway_webhook_endpoints_disabled_total',
     'Standing endpoints that were disabled, because they answered 410 or failed for days',

@@ -81,8 +81,9 @@ export class DeliveriesStore {
     after: PagePosition | undefined,
   ): Promise<DeliveryRecord[]> {
     const conditions = [
-      Prisma.sql`d.tenant_id = ${tenantId}::uuid`,
-      ...(jobId ? [Prisma.sql`d.job_id = ${jobId}::uuid`] : []),
+      jobId
+        ? Prisma.sql`d.job_id = ${jobId}::uuid and case when d.job_id is not null then d.tenant_id = ${tenantId}::uuid end`
+        : Prisma.sql`d.tenant_id = ${tenantId}::uuid`,
       ...(endpointId ? [Prisma.sql`d.endpoint_id = ${endpointId}::uuid`] : []),
       ...(status ? [OF_STATUS[status]] : []),
       ...(after ? [Prisma.sql`(d.created_at, d.id) < (${after.createdAt}::timestamptz, ${after.id}::uuid)`] : []),

@@ -21,8 +21,9 @@ export interface DeliveryOutcome {
   /** The same once the job has ended, where that is sooner. */
   retryAtEndInMs?: number;
   error: string | null;
-  /** null when nothing was sent */
   attempt: AttemptRecord | null;
+  /** Nothing was sent: that is no attempt. */
+  unsent?: boolean;
 }
 
 export interface Marked {
@@ -97,7 +98,7 @@ export class DeliveryOutcomesStore {
       with input as (
         select * from json_to_recordset(${JSON.stringify(outcomes.map(toRow))}::json) as i(
           queue_id uuid, version integer, lease uuid, delivery_id uuid, manual boolean, endpoint_id uuid, status text,
-          retry_ms float8, retry_at_end_ms float8, error text, attempt json)
+          retry_ms float8, retry_at_end_ms float8, error text, unsent boolean, attempt json)
       ), decided as materialized (
         select i.*, d.queue_id as home_id, d.sequence, d.status in ${OPEN} as was_open,
                -- As far as this statement sees: what is added later, it does not know.
@@ -152,7 +153,8 @@ export class DeliveryOutcomesStore {
         -- A scheduled attempt and manual ones of the same delivery may come in together: one that got through decides.
         select delivery_id, bool_or(final = 'delivered') as delivered, max(final) filter (where not manual) as scheduled,
                max(final) filter (where manual and final = 'exhausted') as given_up, max(error) as error,
-               count(*) filter (where not manual)::int as scheduled_attempts, count(*)::int as all_attempts
+               count(*) filter (where not manual and not unsent)::int as scheduled_attempts,
+               count(*) filter (where not unsent)::int as all_attempts
           from held
          group by delivery_id
       ), written as (
@@ -221,6 +223,7 @@ function toRow({
   retryAtEndInMs,
   error,
   attempt,
+  unsent = false,
 }: DeliveryOutcome): Record<string, unknown> {
   return {
     queue_id: delivery.queueId,
@@ -233,6 +236,7 @@ function toRow({
     retry_ms: retryInMs,
     retry_at_end_ms: retryAtEndInMs,
     error,
+    unsent,
     attempt,
   };
 }

@@ -6,7 +6,8 @@ import type { DeliveryOutcome } from './delivery-outcomes.store.js';
 const JITTER = 0.2;
 /** A receiver may ask for a later retry, but not for one in a year. */
 const MAX_RETRY_AFTER_MS = 24 * 3_600_000;
-const GONE = 410;
+/** The receiver wants nothing more (RFC 9110, section 15.5.11). */
+export const GONE = 410;
 /** Steps of the schedule once the job has ended, at most, for what the receiver refuses. */
 const REFUSED_STEP_MS = 60_000;
 /** Of the client errors those that say "later" (RFC 9110, section 15.5.9; RFC 8470; RFC 6585, section 4). */
@@ -14,7 +15,6 @@ const LATER: ReadonlySet<number> = new Set([408, 425, 429]);
 
 export type Verdict = Pick<DeliveryOutcome, 'status' | 'retryInMs' | 'retryAtEndInMs' | 'error'>;
 
-/** The receiver wants nothing more (RFC 9110, section 15.5.11). */
 export function isGone(outcome: OutboundOutcome): boolean {
   return outcome.kind === 'response' && outcome.status === GONE;
 }

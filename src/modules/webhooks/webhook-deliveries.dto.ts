@@ -58,7 +58,14 @@ export class ReplayDto {
   )
   until?: string | null;
 
-  @CheckedStringField({ ...ID, description: 'Only those to this standing endpoint.', nullable: true }, checkUuid)
+  @CheckedStringField(
+    {
+      ...ID,
+      description: 'Only those to this standing endpoint; omitted: to all, and to the `callback_url`s.',
+      nullable: true,
+    },
+    checkUuid,
+  )
   endpoint_id?: string | null;
 
   @EnumField(DELIVERY_STATUSES, { description: 'Only these; omitted: all but the superseded ones.', nullable: true })

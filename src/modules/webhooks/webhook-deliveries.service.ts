@@ -98,7 +98,7 @@ export class WebhookDeliveriesService {
     const delivery = id && isUuid(id) ? await this.deliveries.find(tenantId, id) : null;
     const sent = delivery && { owner: ownerOf(delivery), body: delivery.body };
     const owned = known.map((each) => ({ ...each, owner: ownerOf(each) }));
-    const pasted = { headers, body, ...(secret ? { secret } : {}) };
+    const pasted = { headers, body, ...(secret === undefined || secret === null ? {} : { secret }) };
     return { object: 'webhook_diagnosis', ...diagnose(pasted, owned, sent, new Date()) };
   }
 }

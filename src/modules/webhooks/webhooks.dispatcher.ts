@@ -13,7 +13,7 @@ import { DeliveryQueuesStore } from './delivery-queues.store.js';
 import { DueSearch } from './due-search.js';
 import { EndpointShutdown } from './endpoint-shutdown.js';
 import { CONNECTIONS_AN_ORIGIN, PLACES, ReceiverGate, type Places, type Pool } from './receiver-gate.js';
-import { isGone, verdictOf, type Verdict } from './retry-schedule.js';
+import { GONE, isGone, verdictOf, type Verdict } from './retry-schedule.js';
 import { TEST_WEBHOOK_TYPE } from './webhook-types.js';
 import { WebhookSender, type Sent } from './webhook-sender.js';
 
@@ -117,7 +117,7 @@ export class WebhooksDispatcher implements OnApplicationBootstrap {
 
   private async settle(delivery: ClaimedDelivery, lease: Lease, { outcome, attempt }: Sent): Promise<void> {
     const verdict = this.judge(delivery, outcome);
-    this.metrics.deliveryAttempts.inc({ outcome: outcome.kind === 'response' ? verdict.status : outcome.errorClass });
+    this.metrics.deliveryAttempts.inc({ outcome: attempt.error_class ?? 'delivered' });
     await this.record(delivery, lease, { ...verdict, attempt });
     if (isGone(outcome)) await this.disable(delivery, 'gone');
   }
@@ -139,21 +139,39 @@ export class WebhooksDispatcher implements OnApplicationBootstrap {
     lease: Lease,
     verdict: Verdict & Partial<Pick<DeliveryOutcome, 'attempt'>>,
   ): Promise<void> {
-    const marked = await this.outcomes.mark({ attempt: null, ...verdict, delivery, leaseToken: lease.token });
+    const unsent = verdict.attempt === undefined;
+    const marked = await this.outcomes.mark({ attempt: null, unsent, ...verdict, delivery, leaseToken: lease.token });
     if (!marked.written) this.metrics.lostLeases.inc({ loop: 'dispatcher' });
     if (marked.more) this.wakeUps.wake('deliveries');
-    const { id, jobId, tenantId, endpointId } = delivery;
     if (marked.endpointFailed) await this.disable(delivery, 'failing');
-    if (verdict.status !== 'exhausted') return;
+    if (marked.written && verdict.status === 'exhausted') this.tellOfLoss(delivery, verdict);
+  }
+
+  /** Whoever asked for a test is looking. */
+  private tellOfLoss(delivery: ClaimedDelivery, verdict: Verdict & Partial<Pick<DeliveryOutcome, 'attempt'>>): void {
+    const { id, jobId, tenantId, endpointId, eventType } = delivery;
+    if (eventType === TEST_WEBHOOK_TYPE) return;
+    const reason = reasonOf(verdict);
+    this.metrics.givenUp.inc({ reason });
     const fields = {
+      reason,
       delivery_id: id,
       job_id: jobId,
       endpoint_id: endpointId,
       tenant_id: tenantId,
       error: verdict.error,
     };
-    this.logger.warn(fields, 'a webhook was given up');
+    const message = 'a webhook was given up';
+    if (reason === 'endpoint_deleted') this.logger.info(fields, message);
+    else this.logger.warn(fields, message);
   }
+}
+
+/** Why a webhook is not tried any more. */
+function reasonOf(verdict: Verdict & Partial<Pick<DeliveryOutcome, 'attempt'>>): string {
+  if (verdict.error === ENDPOINT_GONE.error) return 'endpoint_deleted';
+  if (verdict.error === TENANT_GONE.error) return 'tenant_deleted';
+  return verdict.attempt?.response_status === GONE ? 'gone' : 'retries_used_up';
 }
 
 /** Whether a claim got all that there were places for, or left out receivers that have none. */

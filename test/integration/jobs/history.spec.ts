@@ -38,6 +38,10 @@ const MOST_BUFFERS: Record<string, number> & { other: number } = {
   other: 1_500,
   // What one page shows is chosen among all of these: a few for each.
   'a page of what was not delivered': 8 * ACTIVE,
+  'the next page of what was not delivered': 8 * ACTIVE,
+  'what was not delivered of one status': 8 * ACTIVE,
+  'a page of a status that the tenant has none of': 20,
+  'a batch to remove': 3_000,
 };
 const LEASE = new Lease(60_000);
 
@@ -106,6 +110,13 @@ function shown(count: number) {
   }));
 }
 
+/** Where a page in the middle of the history begins. */
+const DEEP = { createdAt: new Date(Date.now() - 50_000 * 60_000), id: '01900000-0000-7000-8000-000000000000' };
+
+function page(prisma: PrismaService, id: string, filter: Partial<JobFilter>, after?: typeof DEEP): Promise<unknown> {
+  return new JobsStore(prisma).findPage(id, { ...NOTHING, ...filter }, PAGE, after);
+}
+
 const TURN = { ...new TenantRing().stretch, limit: 64, most: 8, busy: [] };
 
 function ids(count: number): number[] {
@@ -155,22 +166,21 @@ const STATEMENTS: Statement[] = [
   ['a claim of accounts', (prisma) => new AccountsStore(prisma).claimDueAnyAccount(LEASE, 20)],
   ['waking forgotten accounts', (prisma) => new AccountsStore(prisma).wakeForgottenAnyAccount()],
   ['what is waited for', async (prisma) => new JobsStore(prisma).findStandings(await someJobs(300))],
-  ['a page of the list', (prisma) => new JobsStore(prisma).findPage(tenantId, NOTHING, 100, undefined)],
+  ['a page of the list', (prisma) => page(prisma, tenantId, {})],
+  ['a page deep in the list', (prisma) => page(prisma, tenantId, {}, DEEP)],
+  ['a page of one status', (prisma) => page(prisma, tenantId, { statuses: ['processing'] })],
+  ['a page of a frequent status', (prisma) => page(prisma, tenantId, { statuses: ['finished'] })],
   [
-    'a page deep in the list',
-    (prisma) =>
-      new JobsStore(prisma).findPage(tenantId, NOTHING, 100, {
-        createdAt: new Date(Date.now() - 50_000 * 60_000),
-        id: '01900000-0000-7000-8000-000000000000',
-      }),
+    'a page of several statuses',
+    (prisma) => page(prisma, tenantId, { statuses: ['failed', 'processing', 'finished'] }),
   ],
+  ['a page of a status that the tenant has none of', (prisma) => page(prisma, idleId, { statuses: ['processing'] })],
+  ['a page deep in a frequent status', (prisma) => page(prisma, tenantId, { statuses: ['finished'] }, DEEP)],
+  ['a page of what was not delivered', (prisma) => page(prisma, tenantId, { undelivered: true })],
+  ['the next page of what was not delivered', (prisma) => page(prisma, tenantId, { undelivered: true }, DEEP)],
   [
-    'a page of one status',
-    (prisma) => new JobsStore(prisma).findPage(tenantId, { ...NOTHING, statuses: ['processing'] }, 100, undefined),
-  ],
-  [
-    'a page of what was not delivered',
-    (prisma) => new JobsStore(prisma).findPage(tenantId, { ...NOTHING, undelivered: true }, 100, undefined),
+    'what was not delivered of one status',
+    (prisma) => page(prisma, tenantId, { undelivered: true, statuses: ['finished'] }),
   ],
   ['the change of a job', (prisma) => applyChange(prisma, null)],
   ['the change of a job, and its webhook', (prisma) => applyChange(prisma, CALLBACK)],
@@ -179,7 +189,9 @@ const STATEMENTS: Statement[] = [
   ['which jobs of a page are owned', (prisma) => new AccountsStore(prisma).findOwned(accountId, ids(PAGE))],
   ['noting jobs of others', (prisma) => new SightingsStore(prisma).note(accountId, ids(PAGE))],
   ['whether a tenant has jobs under way', (prisma) => hasJobsUnderWay(prisma, tenantId)],
+  ['whether a tenant without any has jobs under way', (prisma) => hasJobsUnderWay(prisma, idleId)],
   ['whether TensorPix has jobs of a tenant', (prisma) => mayHaveJobs(prisma, tenantId)],
+  ['a batch to remove', (prisma) => new RetentionStore(prisma).deleteEndedAnyTenant(60, null, 200)],
   ['nothing to remove', (prisma) => new RetentionStore(prisma).deleteEndedAnyTenant(36_000, null, 200)],
   ['old webhooks without a job', (prisma) => new DeliveriesStore(prisma).deleteOldWithoutJobAnyTenant(90, 500)],
 ];

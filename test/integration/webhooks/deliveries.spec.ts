@@ -316,6 +316,7 @@ describe('verify', () => {
   it.each<[string, (webhook: ReceivedWebhook) => { headers?: object; body?: string; secret?: string }, string]>([
     ['a body that was written anew', ({ json }) => ({ body: JSON.stringify(json, null, 2) }), 'body'],
     ['a wrong secret', () => ({ secret: `whsec_${Buffer.alloc(32, 7).toString('base64')}` }), 'secret'],
+    ['a secret that is empty', () => ({ secret: '' }), 'secret'],
     [
       'an old timestamp',
       ({ headers }) => ({ headers: { ...headers, 'webhook-timestamp': '1700000000' } }),

@@ -75,6 +75,12 @@ async function failUntilLater(team: Team, { path, ...standing }: Endpoint): Prom
   await untilDeliveries({ path, ...standing }, team, ['failing']);
 }
 
+/** Webhooks that were given up so far, by reason. */
+async function givenUp(): Promise<{ retries_used_up: number; endpoint_deleted: number }> {
+  const of = (reason: string) => stage.metric(`gateway_webhooks_given_up_total{reason="${reason}"}`);
+  return { retries_used_up: await of('retries_used_up'), endpoint_deleted: await of('endpoint_deleted') };
+}
+
 function verify(secret: string, webhook: ReceivedWebhook | undefined): void {
   new Webhook(secret).verify(webhook?.body ?? '', webhook?.headers as Record<string, string>);
 }
@@ -381,7 +387,7 @@ describe('an endpoint that takes nothing', () => {
     await request(stage.gateway.url).delete(`/v1/webhook-endpoints/${standing.id}`).set(team.auth);
     await untilDeliveries(standing, team, ['exhausted']);
     const [delivery] = await deliveriesTo(standing, team);
-    expect(delivery).toMatchObject({ last_error: 'the endpoint was deleted', attempt_count: 1 });
+    expect(delivery).toMatchObject({ last_error: 'the endpoint was deleted', attempt_count: 0 });
     expect((await post(team, `/v1/webhook-deliveries/${delivery?.id}/retry`)).status).toBe(409);
     expect(receivedAt(standing.path)).toEqual([]);
   });
@@ -390,9 +396,12 @@ describe('an endpoint that takes nothing', () => {
     const team = await stage.team();
     const standing = await endpoint(team);
     await failUntilLater(team, standing);
+    const lost = await givenUp();
     await request(stage.gateway.url).delete(`/v1/webhook-endpoints/${standing.id}`).set(team.auth);
     await untilDeliveries(standing, team, ['exhausted']);
     expect(receivedAt(standing.path)).toHaveLength(1);
+    expect((await deliveriesTo(standing, team))[0]).toMatchObject({ attempt_count: 1 });
+    expect(await givenUp()).toEqual({ ...lost, endpoint_deleted: lost.endpoint_deleted + 1 });
   });
 });
 
@@ -409,6 +418,7 @@ describe('webhook.test', () => {
     expect(webhook?.json).toMatchObject({ type: 'webhook.test', data: { id: standing.id } });
 
     answerAt(standing.path, 500);
+    const lost = await givenUp();
     const failing = await post(team, `/v1/webhook-endpoints/${standing.id}/test`);
     const detail = await eventually(
       async () => (await stage.get(team, `/v1/webhook-deliveries/${failing.body.id}`)).body as { status: string },
@@ -416,5 +426,6 @@ describe('webhook.test', () => {
     );
     expect(detail).toMatchObject({ attempts: [{ response_status: 500, error_class: 'http' }], attempt_count: 1 });
     expect(receivedAt(standing.path)).toHaveLength(2);
+    expect(await givenUp()).toEqual(lost);
   });
 });

@@ -105,7 +105,9 @@ describe('the webhooks of a job', () => {
     const team = await stage.team();
     const { id, upstream } = await video(team);
     failFor(id, 410);
+    const lost = await stage.metric('gateway_webhooks_given_up_total{reason="gone"}');
     await dispatch();
+    expect(await stage.metric('gateway_webhooks_given_up_total{reason="gone"}')).toBe(lost + 1);
     failFor('nobody');
     stage.simulator.control.changeJob(upstream, { status: 1, progress: 0 });
     await look();

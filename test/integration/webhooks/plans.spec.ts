@@ -13,12 +13,7 @@ import { DeliveryOutcomesStore } from '../../../src/modules/webhooks/delivery-ou
 import { DeliveryQueuesStore } from '../../../src/modules/webhooks/delivery-queues.store.js';
 import { DueSearch } from '../../../src/modules/webhooks/due-search.js';
 import { ManualRetriesStore } from '../../../src/modules/webhooks/manual-retries.store.js';
-import {
-  CONNECTIONS_AN_ORIGIN,
-  PLACES,
-  ReceiverGate,
-  type Places,
-} from '../../../src/modules/webhooks/receiver-gate.js';
+import { PLACES, ReceiverGate, type Places } from '../../../src/modules/webhooks/receiver-gate.js';
 import {
   buffersOf,
   explain,
@@ -79,6 +74,10 @@ const STATEMENTS: Statement[] = [
   [
     'a page of what has failed',
     (prisma) => new DeliveriesStore(prisma).findPage(tenantId, { ...EVERYTHING, status: 'failing' }, 100, undefined),
+  ],
+  [
+    'a page of a job',
+    (prisma) => new DeliveriesStore(prisma).findPage(tenantId, { ...EVERYTHING, jobId: randomUUID() }, 100, undefined),
   ],
   [
     'a page of an endpoint',
@@ -212,67 +211,5 @@ describe('a claim of webhooks', () => {
     expect(new Set(found)).toEqual(new Set(['https://alive.example.com']));
     expect(found).toHaveLength(PLACES.new.each);
     expect(await search.claim(lease, gate.places())).toMatchObject({ deliveries: [] });
-  });
-});
-
-describe('receivers that let all others wait', () => {
-  it.each(['oldest', 'receiver'] as const)(
-    'should not hold up another tenant at the same host and port, in a claim by %s',
-    async (by) => {
-      const shared = 'https://shared.example.com';
-      const other = (await stage.team()).id;
-      await stage.sql('truncate webhook_queues');
-      const insert = `insert into webhook_queues (id, tenant_id, origin, due_at)
-        select gen_random_uuid(), $1, $2, now() - $3::interval from generate_series(1, $4::int)`;
-      await stage.sql(insert, [tenantId, shared, '1 hour', 500]);
-      await stage.sql(insert, [other, shared, '1 minute', 70]);
-      let clock = 0;
-      const gate = new ReceiverGate(() => clock);
-      const hanging = [gate.enter(tenantId, shared), gate.enter(tenantId, shared)];
-      gate.leave(gate.enter(other, shared), true);
-      clock += 15_000;
-      const store = stage.gateway.app.get(DeliveryClaimsStore, { strict: false });
-      const claim = () =>
-        by === 'oldest'
-          ? store.claimOldestAnyTenant(new Lease(60_000), gate.places())
-          : store.claimByReceiverAnyTenant(new Lease(60_000), gate.places(), BEGINNING);
-      // No more than there are connections to the origin.
-      const { empty } = await claim();
-      expect(new Set(empty.map((queue) => queue.tenantId))).toEqual(new Set([other]));
-      expect(empty).toHaveLength(CONNECTIONS_AN_ORIGIN - hanging.length);
-      const visits = empty.map(() => gate.enter(other, shared));
-      expect((await claim()).empty).toEqual([]);
-      for (const visit of [...visits, ...hanging]) gate.leave(visit, true);
-      const next = (await claim()).empty.map((queue) => queue.tenantId);
-      expect(next.filter((id) => id === other)).toHaveLength(70 - empty.length);
-      expect(next.filter((id) => id === tenantId)).toHaveLength(PLACES.penalised.each);
-    },
-  );
-
-  it('should not get every place that becomes free because of their names', async () => {
-    await stage.sql('truncate webhook_queues');
-    const other = (await stage.team()).id;
-    const insert = `
-      insert into webhook_queues (id, tenant_id, origin, due_at)
-      select gen_random_uuid(), $1, 'https://' || $2 || n || '.example.com', now() - interval '1 minute'
-        from generate_series(1, $3::int) as n, generate_series(1, $4::int)`;
-    // As many as one walk covers; what comes behind is of somebody else.
-    await stage.sql(insert, [tenantId, 'a', 200, 10]);
-    await stage.sql(insert, [other, 'z', 1, 100]);
-    const search = new DueSearch(stage.gateway.app.get(DeliveryClaimsStore, { strict: false }));
-    const places = (free: number): Places => ({
-      origins: {},
-      pools: { proven: 0, new: free, penalised: 0 },
-      newFree: 2,
-    });
-    const got: string[] = [];
-    for (let freed = 0; freed < 20; freed += 1) {
-      const { empty } = await search.claim(new Lease(60_000), places(1));
-      got.push(...empty.map((queue) => queue.tenantId));
-      while ((await search.claim(new Lease(60_000), places(0))).more);
-    }
-    expect(got).toHaveLength(20);
-    // Now and then the oldest of all goes first.
-    expect(got.filter((id) => id === other).length).toBeGreaterThanOrEqual(5);
   });
 });

@@ -26,7 +26,7 @@ export class IdempotencyKeysStore {
              coalesce(k.locked_until > now(), false) as "inProgress", k.answer_status as "answerStatus",
              k.answer_body as "answerBody"
         from idempotency_keys k
-        join jobs j on j.tenant_id = k.tenant_id and j.id = k.job_id
+        join jobs j on j.id = any(array[k.job_id]) and case when j.id is not null then j.tenant_id = k.tenant_id end
        where k.tenant_id = ${tenantId}::uuid and k.kind = ${kind}::text and k.key = ${key}::text`;
     if (!row) return null;
     const { callback, fingerprint, inProgress, answerStatus: status, answerBody: body, ...job } = row;
