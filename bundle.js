@@ -3,7 +3,7 @@
  * the few files of `dist/`. Node takes half the CPU to start from them that it takes for 2,400 files: a second and a half
  * less, which is six in a container with a quarter of a CPU.
  *
- * Nothing is minified: a stack trace names methods and declared functions as they are, and `node --enable-source-maps
+ * Nothing is minified: the place of an error names methods and declared functions as they are, and `node --enable-source-maps
  * dist/main.js` leads it back to `src/`. What main.ts loads with `import()` stays a file of its own.
  */
 import { build } from 'esbuild';

@@ -34,6 +34,9 @@ async function main(): Promise<void> {
     process.on('SIGINT', stop);
   } catch (error) {
     if (error instanceof ConfigError) refuse(error);
+    const { whyUnusable } = await import('./common/prisma/database-errors.js');
+    const reason = whyUnusable(error);
+    if (reason !== null) refuse(new ConfigError(`DATABASE_URL: its database ${reason}`));
     logger.error({ err: error }, 'the start failed');
     process.exit(1);
   }

@@ -52,6 +52,15 @@ describe('a start that cannot succeed', () => {
     expect(output).not.toContain('secret-value');
   });
 
+  it.each([
+    ['does not exist', () => database.url().replace(/\/[^/?]+(\?|$)/, '/nowhere$1')],
+    ['cannot be reached', () => 'postgresql://user:secret-value@127.0.0.1:1/gateway'],
+  ])('should say in one line that the database %s', async (fault, url) => {
+    const { code, output } = await startWith({ DATABASE_URL: url(), LOG_LEVEL: 'info' });
+    expect(code).toBe(1);
+    expect(output).toBe(`DATABASE_URL: its database ${fault}\n`);
+  });
+
   it('should notice at the start that the encryption key is not that of the database', async () => {
     const first = await startGatewayProcess(database.url(), simulator.url);
     await first.end('SIGTERM');

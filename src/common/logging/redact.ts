@@ -33,7 +33,7 @@ export function redactText(text: string): string {
   return TEXT_RULES.reduce((result, [pattern, replacement]) => result.replace(pattern, replacement), text);
 }
 
-/** A copy of a value that may be logged; never throws. Errors become `{type, message, code, stack, cause}`. */
+/** A copy of a value that may be logged; never throws. Errors become `{type, message, code, at, cause}`. */
 export function redact(value: unknown, depth = 0): unknown {
   try {
     return redactValue(value, depth);
@@ -70,11 +70,18 @@ function isSecretKey(key: string): boolean {
 /** Only these properties: clients hang requests, headers and configurations on their errors. */
 function redactError(error: Error, depth: number): Record<string, unknown> {
   const { code } = error as { code?: unknown };
+  const at = placeOf(error);
   return {
     type: error.name,
     message: redactText(error.message),
     ...(typeof code === 'string' && { code }),
-    ...(error.stack && { stack: redactText(error.stack) }),
+    ...(at !== undefined && { at: redactText(at) }),
     ...(error.cause !== undefined && { cause: redact(error.cause, depth + 1) }),
   };
+}
+
+/** Where an error was made: the innermost of its frames outside Node. The stack itself is in no log (contract, section 2). */
+function placeOf({ stack }: Error): string | undefined {
+  const frame = stack?.split('\n').find((line) => /^ {4}at /.test(line) && !/[ (]node:/.test(line));
+  return frame?.slice('    at '.length);
 }

@@ -38,6 +38,23 @@ export function isDatabaseAway(error: unknown): boolean {
   return codesOf(error).some((code) => AWAY.has(code) || AWAY_MESSAGES.test(code));
 }
 
+/** What makes a database useless from the start, by SQLSTATE, Prisma's code or its adapter's kind. */
+const UNUSABLE = new Map([
+  ['28P01', 'refuses its user or password'],
+  ['28000', 'refuses its user'],
+  ['P1000', 'refuses its user or password'],
+  ['AuthenticationFailed', 'refuses its user or password'],
+  ['3D000', 'does not exist'],
+  ['P1003', 'does not exist'],
+  ['DatabaseDoesNotExist', 'does not exist'],
+]);
+
+/** Why nothing can be done with the database that the configuration names, in words that repeat none of it; null: that is not it. */
+export function whyUnusable(error: unknown): string | null {
+  const known = codesOf(error).flatMap((code) => UNUSABLE.get(code) ?? []);
+  return known[0] ?? (isDatabaseAway(error) ? 'cannot be reached' : null);
+}
+
 /** What a statement met that may be gone when it is repeated: nothing was written. */
 const PASSING = new Set([
   '40001', // serialization_failure
