@@ -52,6 +52,11 @@ export class Metrics {
   readonly eventStreamsEnded = this.counter('gateway_event_streams_ended_total', 'Event streams that have ended', [
     'reason',
   ]);
+  readonly longestDue = new Gauge({
+    name: 'gateway_webhooks_longest_due_seconds',
+    help: 'For how long the oldest webhook that waits for its turn has been due, as a worker saw it last',
+    registers: [this.registry],
+  });
   readonly eventStreams = new Gauge({
     name: 'gateway_event_streams',
     help: 'Event streams that are open',

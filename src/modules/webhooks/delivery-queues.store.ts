@@ -88,6 +88,15 @@ export class DeliveryQueuesStore {
       update webhook_queues q set due_at = ${DUE_NOW} where q.id = any(array(select id from free))`;
   }
 
+  /** For how long the oldest of what is due has been due, in seconds; 0 when nothing is. */
+  async findLongestDueAnyTenant(): Promise<number> {
+    const [row] = await this.prisma.$queryRaw<{ seconds: number }[]>`
+      select coalesce(extract(epoch from now() - (
+               select q.due_at from webhook_queues q
+                where q.due_at > '-infinity' and q.due_at <= now() order by q.due_at limit 1)), 0)::float8 as seconds`;
+    return row?.seconds ?? 0;
+  }
+
   /**
    * Removes queues that were empty when they were claimed. What was written since is looked for anew: the claim has seen the
    * version of the row that it locked, but the webhooks of a moment before.

@@ -3,6 +3,7 @@ import { Lease } from '../../../src/common/loops/lease.js';
 import { BEGINNING, DeliveryClaimsStore } from '../../../src/modules/webhooks/delivery-claims.store.js';
 import { DueSearch } from '../../../src/modules/webhooks/due-search.js';
 import { WebhooksDispatcher } from '../../../src/modules/webhooks/webhooks.dispatcher.js';
+import { WebhooksSweeper } from '../../../src/modules/webhooks/webhooks.sweeper.js';
 import {
   CONNECTIONS_AN_ORIGIN,
   PLACES,
@@ -113,5 +114,25 @@ describe('receivers that let all others wait', () => {
     expect(got).toHaveLength(20);
     // Now and then the oldest of all goes first.
     expect(got.filter((id) => id === other).length).toBeGreaterThanOrEqual(5);
+  });
+});
+
+describe('webhooks that do not get their turn', () => {
+  it('should show in the metrics, and those that wait for a retry should not', async () => {
+    const { id } = await stage.team();
+    const sweeper = stage.gateway.app.get(WebhooksSweeper, { strict: false });
+    const seen = async () => {
+      await sweeper.tick();
+      return stage.metric('gateway_webhooks_longest_due_seconds');
+    };
+    await stage.sql('truncate webhook_queues');
+    await stage.sql(
+      `insert into webhook_queues (id, tenant_id, origin, due_at)
+       select gen_random_uuid(), $1, 'https://waits.example.com', now() + i from unnest($2::interval[]) as i`,
+      [id, ['1 hour', '-1 hour', '-2 hours']],
+    );
+    expect(Math.floor((await seen()) / 3_600)).toBe(2);
+    await stage.sql('delete from webhook_queues where due_at < now()');
+    expect(await seen()).toBe(0);
   });
 });
