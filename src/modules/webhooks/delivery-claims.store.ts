@@ -76,7 +76,8 @@ export class DeliveryClaimsStore {
          order by q.due_at
          limit ${OLDEST}::int
       ), ${knownReceivers(places)}, ranked as (
-        select o.*, coalesce(${knownOf('o', 'pool')}, 'new') as pool, coalesce((${knownOf('o', 'free')})::int, ${places.newFree}::int) as free,
+        select o.*, coalesce(${knownOf('o', 'pool')}, 'new') as pool,
+               coalesce((${knownOf('o', 'free')})::int, ${places.newFree}::int) as free,
                row_number() over (partition by o.origin, o.tenant_id order by o.due_at) as place
           from oldest o, known k
       ), ${CANDIDATE}
@@ -113,7 +114,9 @@ export class DeliveryClaimsStore {
          where r.step < ${RECEIVERS_A_WALK}::int
       ), ${knownReceivers(places)}, ranked as (
         select c.*, r.origin, r.tenant_id, r.pool, r.free
-          from (select r.origin, r.tenant_id, coalesce(${knownOf('r', 'pool')}, 'new') as pool, coalesce((${knownOf('r', 'free')})::int, ${places.newFree}::int) as free from receiver r, known k) r
+          from (select r.origin, r.tenant_id, coalesce(${knownOf('r', 'pool')}, 'new') as pool,
+                       coalesce((${knownOf('r', 'free')})::int, ${places.newFree}::int) as free
+                  from receiver r, known k) r
           cross join lateral (
                 select q.id, q.due_at, row_number() over (order by q.due_at) as place
                   from webhook_queues q

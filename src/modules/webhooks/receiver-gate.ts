@@ -1,7 +1,7 @@
 /**
- * How much is known of a receiver: an origin (scheme, host and port), as one tenant uses it. Teams may share an ingress, and one
- * whose path there hangs must not make the others wait. `proven`: it answers quickly. `new`: nothing is known. `penalised`: it lets us wait. Each
- * kind has places of its own, so that receivers that never answer cannot take those of the others (invariant 16).
+ * How much is known of a receiver: an origin (scheme, host and port), as one tenant uses it. Teams may share an ingress, and
+ * one whose path there hangs must not make the others wait. `proven`: it answers quickly. `new`: nothing is known.
+ * `penalised`: it lets us wait. Each kind has places of its own, so that receivers that never answer cannot take those of the others (invariant 16).
  */
 export type Pool = 'proven' | 'new' | 'penalised';
 
