@@ -21,6 +21,9 @@ import { WebhookSender, type Sent } from './webhook-sender.js';
 const MIN_FREE = PLACES.proven.all / 4;
 const LEASE_MARGIN_MS = 10_000;
 const INTERVAL_MS = 1_000;
+/** With the attempt that it follows from; without one, nothing was sent. */
+type Ruling = Verdict & Partial<Pick<DeliveryOutcome, 'attempt'>>;
+
 /** Nobody could verify it, or nobody wants it any more. */
 const TENANT_GONE: Verdict = { status: 'exhausted', retryInMs: null, error: 'the tenant was deleted' };
 const ENDPOINT_GONE: Verdict = { status: 'exhausted', retryInMs: null, error: 'the endpoint was deleted' };
@@ -134,11 +137,7 @@ export class WebhooksDispatcher implements OnApplicationBootstrap {
     if (endpointId !== null) await this.shutdown.disable({ tenantId, endpointId, url }, reason);
   }
 
-  private async record(
-    delivery: ClaimedDelivery,
-    lease: Lease,
-    verdict: Verdict & Partial<Pick<DeliveryOutcome, 'attempt'>>,
-  ): Promise<void> {
+  private async record(delivery: ClaimedDelivery, lease: Lease, verdict: Ruling): Promise<void> {
     const unsent = verdict.attempt === undefined;
     const marked = await this.outcomes.mark({ attempt: null, unsent, ...verdict, delivery, leaseToken: lease.token });
     if (!marked.written) this.metrics.lostLeases.inc({ loop: 'dispatcher' });
@@ -148,7 +147,7 @@ export class WebhooksDispatcher implements OnApplicationBootstrap {
   }
 
   /** Whoever asked for a test is looking. */
-  private tellOfLoss(delivery: ClaimedDelivery, verdict: Verdict & Partial<Pick<DeliveryOutcome, 'attempt'>>): void {
+  private tellOfLoss(delivery: ClaimedDelivery, verdict: Ruling): void {
     const { id, jobId, tenantId, endpointId, eventType } = delivery;
     if (eventType === TEST_WEBHOOK_TYPE) return;
     const reason = reasonOf(verdict);
@@ -168,9 +167,9 @@ export class WebhooksDispatcher implements OnApplicationBootstrap {
 }
 
 /** Why a webhook is not tried any more. */
-function reasonOf(verdict: Verdict & Partial<Pick<DeliveryOutcome, 'attempt'>>): string {
-  if (verdict.error === ENDPOINT_GONE.error) return 'endpoint_deleted';
-  if (verdict.error === TENANT_GONE.error) return 'tenant_deleted';
+function reasonOf(verdict: Ruling): string {
+  if (verdict === ENDPOINT_GONE) return 'endpoint_deleted';
+  if (verdict === TENANT_GONE) return 'tenant_deleted';
   return verdict.attempt?.response_status === GONE ? 'gone' : 'retries_used_up';
 }
 
