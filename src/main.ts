@@ -26,7 +26,7 @@ async function main(): Promise<void> {
   ]);
   const logger = new Logger(config.logLevel);
   try {
-    const app = await createApp(config, logger);
+    const app = await createApp(config, logger).catch(nameDatabase);
     await listen(app, config, () => shutDown(app));
     logger.info({ url: await app.getUrl(), role: config.role }, 'listening');
     const stop = onceStopped(config, logger, () => shutDown(app));
@@ -34,12 +34,16 @@ async function main(): Promise<void> {
     process.on('SIGINT', stop);
   } catch (error) {
     if (error instanceof ConfigError) refuse(error);
-    const { whyUnusable } = await import('./common/prisma/database-errors.js');
-    const reason = whyUnusable(error);
-    if (reason !== null) refuse(new ConfigError(`DATABASE_URL: its database ${reason}`));
     logger.error({ err: error }, 'the start failed');
     process.exit(1);
   }
+}
+
+/** Of what can fail before anybody listens, a database that is of no use is the configuration's fault. */
+async function nameDatabase(error: unknown): Promise<never> {
+  const { whyUnusable } = await import('./common/prisma/database-errors.js');
+  const reason = whyUnusable(error);
+  throw reason === null ? error : new ConfigError(`DATABASE_URL: its database ${reason}`);
 }
 
 /** The loops run already: a port that is taken must not cut off what they have begun. */

@@ -61,6 +61,13 @@ describe('a start that cannot succeed', () => {
     expect(output).toBe(`DATABASE_URL: its database ${fault}\n`);
   });
 
+  it('should not blame the database for a host that it cannot listen at', async () => {
+    const { code, output } = await startWith({ HOST: 'nowhere.invalid', LOG_LEVEL: 'error' });
+    expect(code).toBe(1);
+    expect(output).toContain('the start failed');
+    expect(output).not.toContain('DATABASE_URL');
+  });
+
   it('should notice at the start that the encryption key is not that of the database', async () => {
     const first = await startGatewayProcess(database.url(), simulator.url);
     await first.end('SIGTERM');
