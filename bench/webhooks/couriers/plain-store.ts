@@ -1,6 +1,8 @@
 import { randomUUID } from 'node:crypto';
 import type pg from 'pg';
 import { migrate } from '../../../prisma/migrate.js';
+import { MicroBatcher } from '../../../src/common/loops/micro-batcher.js';
+import { UnderWay } from '../../../src/common/loops/under-way.js';
 import { monotonicMs } from '../../support/monotonic-clock.js';
 import type { Courier, CourierEnvironment } from '../courier.js';
 import type { Delivery } from '../delivery.js';
@@ -51,8 +53,11 @@ class PlainStore implements Courier {
   private running: Promise<void> = Promise.resolve();
   private stopped = true;
   private inFlight = 0;
-  private finished: object[] = [];
-  private flushing: Promise<void> | null = null;
+  private readonly underWay = new UnderWay();
+  private readonly outcomes = new MicroBatcher((rows: object[]) => this.mark(rows), {
+    maxItems: OUTCOMES_A_STATEMENT,
+    concurrency: 1,
+  });
   private wake: () => void = () => undefined;
   private readonly lease = randomUUID();
 
@@ -89,7 +94,7 @@ class PlainStore implements Courier {
     this.stopped = true;
     this.wake();
     await this.running;
-    while (this.inFlight > 0 || this.flushing) await new Promise((resolve) => setTimeout(resolve, 1));
+    await this.underWay.drain();
     await this.sender.close();
   }
 
@@ -104,7 +109,7 @@ class PlainStore implements Courier {
       const free = IN_FLIGHT - this.inFlight;
       if (free >= LEAST_CLAIMED) {
         const { rows } = await this.pool.query<Claimed>({ name: 'claim', text: CLAIM, values: [free, this.lease] });
-        for (const row of rows) void this.attempt(row);
+        for (const row of rows) this.underWay.add(this.attempt(row));
         if (rows.length === free) continue;
       }
       if (woken) continue;
@@ -123,17 +128,14 @@ class PlainStore implements Courier {
     );
     const attempt = { request_headers: {}, response_status: status, total_ms: Date.now() - startedAt.getTime() };
     const { id: delivery_id, queue_id, url } = claimed;
-    this.finished.push({ delivery_id, queue_id, url, started_at: startedAt, ...attempt });
-    this.flushing ??= this.flush().finally(() => (this.flushing = null));
     this.inFlight -= 1;
     this.wake();
+    await this.outcomes.add({ delivery_id, queue_id, url, started_at: startedAt, ...attempt });
   }
 
-  private async flush(): Promise<void> {
-    while (this.finished.length > 0) {
-      const rows = this.finished.splice(0, OUTCOMES_A_STATEMENT);
-      await this.pool.query({ name: 'mark', text: MARK, values: [JSON.stringify(rows), this.lease] });
-    }
+  private async mark(rows: object[]): Promise<void[]> {
+    await this.pool.query({ name: 'mark', text: MARK, values: [JSON.stringify(rows), this.lease] });
+    return rows.map(() => undefined);
   }
 }
 
