@@ -1,6 +1,6 @@
 import { DocumentBuilder, SwaggerModule, type OpenAPIObject } from '@nestjs/swagger';
 import type { NestFastifyApplication } from '@nestjs/platform-fastify';
-import { ProblemResource } from './common/http/api-problems.js';
+import { bodyProblems, ProblemResource } from './common/http/api-problems.js';
 import { ImageSnapshotResource } from './modules/images/image.resource.dto.js';
 import { JobSnapshotResource } from './modules/jobs/job.resource.dto.js';
 import { EndpointSnapshotResource } from './modules/webhooks/webhook-endpoints.dto.js';
@@ -46,6 +46,7 @@ function openApiDocument(app: NestFastifyApplication): OpenAPIObject {
     ...[TEST_WEBHOOK_TYPE, ENDPOINT_DISABLED_TYPE].map((type) => webhook(type, 'EndpointSnapshotResource')),
   ];
   closeRequestBodies(document);
+  addBodyProblems(document);
   return toJsonSchema2020({ ...document, webhooks: Object.fromEntries(types) }) as OpenAPIObject;
 }
 
@@ -53,6 +54,13 @@ function openApiDocument(app: NestFastifyApplication): OpenAPIObject {
 function closeRequestBodies(document: OpenAPIObject): void {
   for (const [name, schema] of Object.entries(document.components?.schemas ?? {})) {
     if (name.endsWith('Dto')) Object.assign(schema, { additionalProperties: false });
+  }
+}
+
+function addBodyProblems(document: OpenAPIObject): void {
+  const operations = Object.values(document.paths).flatMap((path) => [path.post, path.put, path.patch, path.delete]);
+  for (const operation of operations) {
+    if (operation?.requestBody) Object.assign(operation.responses, bodyProblems());
   }
 }
 

@@ -48,15 +48,22 @@ const HEADERS: Record<number, HeadersObject> = {
 export function ApiProblems(...codes: ProblemCode[]): MethodDecorator & ClassDecorator {
   const all: ProblemCode[] = [...codes, 'unauthenticated', 'forbidden', 'internal_error', 'unavailable'];
   return applyDecorators(
-    ...[...groupByStatus(all)].map(([status, group]) =>
-      ApiResponse({
-        status,
-        description: group.map((code) => `\`${code}\``).join(', '),
-        ...(status in HEADERS && { headers: HEADERS[status] }),
-        content: { 'application/problem+json': { schema: { $ref: '#/components/schemas/ProblemResource' } } },
-      }),
-    ),
+    ...[...groupByStatus(all)].map(([status, group]) => ApiResponse({ status, ...problemResponse(status, group) })),
   );
+}
+
+/** What any route with a body may answer to it, by status. */
+export function bodyProblems(): Record<string, object> {
+  const groups = groupByStatus(['payload_too_large', 'unsupported_media_type']);
+  return Object.fromEntries([...groups].map(([status, group]) => [String(status), problemResponse(status, group)]));
+}
+
+function problemResponse(status: number, codes: ProblemCode[]) {
+  return {
+    description: codes.map((code) => `\`${code}\``).join(', '),
+    ...(status in HEADERS && { headers: HEADERS[status] }),
+    content: { 'application/problem+json': { schema: { $ref: '#/components/schemas/ProblemResource' } } },
+  };
 }
 
 function groupByStatus(codes: ProblemCode[]): Map<number, ProblemCode[]> {

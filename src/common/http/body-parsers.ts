@@ -56,7 +56,17 @@ function readJson(text: string): unknown {
   try {
     return secureJson.parse(text, null, { protoAction: 'error', constructorAction: 'error' });
   } catch {
-    throw Problem.invalid({}, ['The body is not valid JSON.']);
+    const fault = isJson(text) ? 'must not have a field "__proto__" or "constructor.prototype"' : 'is not valid JSON';
+    throw Problem.invalid({}, [`The body ${fault}.`]);
+  }
+}
+
+function isJson(text: string): boolean {
+  try {
+    JSON.parse(text);
+    return true;
+  } catch {
+    return false;
   }
 }
 

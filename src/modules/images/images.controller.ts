@@ -61,8 +61,6 @@ export class ImagesController {
     'upstream_forbidden',
     'idempotency_in_progress',
     'idempotency_mismatch',
-    'payload_too_large',
-    'unsupported_media_type',
     'rate_limited',
     'upstream_token_rejected',
     'upstream_error',

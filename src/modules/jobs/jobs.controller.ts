@@ -76,8 +76,6 @@ export class JobsController {
     'upstream_forbidden',
     'idempotency_in_progress',
     'idempotency_mismatch',
-    'payload_too_large',
-    'unsupported_media_type',
     'rate_limited',
     'upstream_token_rejected',
     'upstream_error',
