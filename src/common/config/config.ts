@@ -14,9 +14,12 @@ export interface EncryptionKey {
 
 /** The environment, parsed once (contract, section 9). */
 export interface Config {
+  /** without `schema` and `options` */
   databaseUrl: string;
   /** of `?schema=`, as Prisma has it */
   databaseSchema: string;
+  /** of `?options=`: settings of each session, as libpq has them */
+  databaseOptions: string;
   port: number;
   host: string;
   role: GatewayRole;
@@ -59,8 +62,7 @@ const LOG_LEVELS = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'
  */
 export function parseConfig(env: NodeJS.ProcessEnv): Config {
   const config: Config = {
-    databaseUrl: databaseUrl(env),
-    databaseSchema: databaseSchema(env),
+    ...database(env),
     port: integer(env, 'PORT', 3000, 0, 65_535),
     host: env.HOST || '0.0.0.0',
     role: oneOf(env, 'GATEWAY_ROLE', 'all', ['api', 'worker', 'all']) as GatewayRole,
@@ -91,19 +93,20 @@ function required(env: NodeJS.ProcessEnv, name: string): string {
   return value;
 }
 
-function databaseUrl(env: NodeJS.ProcessEnv): string {
+/** The query is taken apart by hand, because the driver would let its `options` replace ours. As prisma/session.js does. */
+function database(env: NodeJS.ProcessEnv): Pick<Config, 'databaseUrl' | 'databaseSchema' | 'databaseOptions'> {
   const value = required(env, 'DATABASE_URL');
   const parsed = parseUrl(value);
   if (parsed?.protocol !== 'postgresql:' && parsed?.protocol !== 'postgres:') {
     throw new ConfigError('DATABASE_URL must be a postgresql:// URL');
   }
-  return value;
-}
-
-function databaseSchema(env: NodeJS.ProcessEnv): string {
-  const schema = new URL(databaseUrl(env)).searchParams.get('schema') ?? 'public';
-  if (!/^[A-Za-z_][A-Za-z0-9_]*$/.test(schema)) throw new ConfigError('DATABASE_URL must name a plain schema');
-  return schema;
+  const [base = '', query = ''] = value.split(/\?(.*)/s);
+  const parameters = new URLSearchParams(query);
+  const [databaseSchema, databaseOptions] = [parameters.get('schema') || 'public', parameters.get('options') ?? ''];
+  if (!/^[A-Za-z_][\w$]*$/.test(databaseSchema)) throw new ConfigError('DATABASE_URL must name a plain schema');
+  for (const name of ['schema', 'options']) parameters.delete(name);
+  const databaseUrl = parameters.size > 0 ? `${base}?${parameters}` : base;
+  return { databaseUrl, databaseSchema, databaseOptions };
 }
 
 function integer(env: NodeJS.ProcessEnv, name: string, fallback: number, min: number, max: number): number {

@@ -52,11 +52,12 @@ export class CanaryStore {
 
   private async isStillNeeded(keyId: string): Promise<boolean> {
     const startsWith = `v1.${keyId}.`;
-    const [token, secret] = await Promise.all([
+    const found = await Promise.all([
       this.prisma.tenant.findFirst({ where: { tokenCiphertext: { startsWith } }, select: { id: true } }),
       this.prisma.webhookSecret.findFirst({ where: { ciphertext: { startsWith } }, select: { id: true } }),
+      this.prisma.webhookEndpoint.findFirst({ where: { headersCiphertext: { startsWith } }, select: { id: true } }),
     ]);
-    return token !== null || secret !== null;
+    return found.some((row) => row !== null);
   }
 }
 

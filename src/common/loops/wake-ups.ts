@@ -81,6 +81,7 @@ export class WakeUps implements OnApplicationBootstrap, OnModuleDestroy {
   private async connect(): Promise<void> {
     const client = new pg.Client({
       connectionString: this.config.databaseUrl,
+      options: this.config.databaseOptions,
       connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
       query_timeout: CONNECT_TIMEOUT_MS,
       ...SESSION_BOUNDS,

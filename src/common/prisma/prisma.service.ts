@@ -39,13 +39,14 @@ export class PrismaService extends PrismaClient implements OnModuleDestroy {
   private readonly names = new Map<string, string>();
 
   constructor(@Inject(CONFIG) config: Config) {
-    const { databaseSchema: schema } = config;
+    const { databaseSchema: schema, databaseOptions } = config;
     const options: pg.PoolConfig = {
       connectionString: config.databaseUrl,
       connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
       idleTimeoutMillis: IDLE_TIMEOUT_MS,
       ...SESSION_BOUNDS,
-      options: [...SESSION_OPTIONS, `-c search_path=${schema}`].join(' '),
+      // The last of two settings counts.
+      options: [databaseOptions, ...SESSION_OPTIONS, `-c search_path="${schema}"`].join(' ').trim(),
       application_name: 'tensorpix-gateway',
     };
     const pool = new pg.Pool({ ...options, max: POOL_SIZE });

@@ -2,7 +2,7 @@ import { Injectable } from '@nestjs/common';
 import { PrismaService } from '../../common/prisma/prisma.service.js';
 
 /** The newest migration that this program needs; a newer database serves it too. */
-const NEEDED_MIGRATION = '20261128000000_leaner_claims';
+export const NEEDED_MIGRATION = '20261129000000_receivers';
 
 @Injectable()
 export class HealthStore {

@@ -39,6 +39,27 @@ describe('keys of the encryption', () => {
     expect(await refusal(`k9:${key()},${OLD_KEYS}`)).toBe('it has started');
   });
 
+  it('should be needed as long as headers of an endpoint are under it', async () => {
+    const fresh = `k4:${key()}`;
+    const made = await start(`${fresh},${OLD_KEYS}`);
+    const settings = { url: 'https://hooks.example.com/all', headers: { 'X-Environment': 'production' } };
+    const { body } = await request(made.url).post('/v1/webhook-endpoints').set(world.auth).send(settings).expect(201);
+    await made.close();
+    const path = `/v1/webhook-endpoints/${(body as { id: string }).id}`;
+    const rotating = await start(`${OLD_KEYS},${fresh}`);
+    // The second removes what the first has let expire.
+    for (let rotation = 0; rotation < 2; rotation += 1) {
+      const rotate = request(rotating.url).post(`${path}/rotate-secret`).set(world.auth);
+      await rotate.send({ overlap_seconds: 0 }).expect(200);
+    }
+    expect(await world.sql(`select 1 from webhook_secrets where ciphertext like 'v1.k4.%'`)).toEqual([]);
+    await request(rotating.url).patch(path).set(world.auth).send({ description: 'renders' }).expect(200);
+    expect(await refusal(OLD_KEYS)).toMatch(/^ENCRYPTION_KEYS lacks the key "k4"/);
+    await request(rotating.url).patch(path).set(world.auth).send({ headers: settings.headers }).expect(200);
+    await rotating.close();
+    expect(await refusal(OLD_KEYS)).toBe('it has started');
+  });
+
   it('should rotate: the new one encrypts, the old one still opens, until nothing needs it', async () => {
     const fresh = `k3:${key()}`;
     const gateway = await start(`${fresh},${OLD_KEYS}`);

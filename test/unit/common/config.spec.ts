@@ -60,7 +60,15 @@ describe('the environment', () => {
 
   const numbers = ['-1', '1.5', '1e3', '0x10', ' 5', 'five-secret', 'NaN', 'Infinity', '99999999999999999999'];
   const wrong: [string, string[]][] = [
-    ['DATABASE_URL', ['not-a-url-secret', 'mysql://user:s3cret@host/db', 'http://user:s3cret@host/']],
+    [
+      'DATABASE_URL',
+      [
+        'not-a-url-secret',
+        'mysql://user:s3cret@host/db',
+        'http://user:s3cret@host/',
+        `${GOOD.DATABASE_URL}?schema=a-secret`,
+      ],
+    ],
     ['ADMIN_API_KEY', ['short-secret', 'a'.repeat(31), `${'a'.repeat(40)} b`, `${'a'.repeat(40)}\n`, 'ä'.repeat(40)]],
     [
       'ENCRYPTION_KEYS',
