@@ -17,6 +17,11 @@ follows it, and calls back with signed webhooks.
 Errors are \`application/problem+json\` with a stable \`code\`. Ids are UUIDs, times RFC 3339 in UTC, amounts decimal
 strings of Credits.`;
 
+const REQUEST_ID = {
+  description: 'Of the request, where it has a sane one, else made: it is in the log, too.',
+  schema: { type: 'string' as const },
+};
+
 /** The service's own description, generated from the controllers and DTOs, with its webhooks (OpenAPI 3.1). */
 function openApiDocument(app: NestFastifyApplication): OpenAPIObject {
   const options = new DocumentBuilder()
@@ -46,7 +51,7 @@ function openApiDocument(app: NestFastifyApplication): OpenAPIObject {
     ...[TEST_WEBHOOK_TYPE, ENDPOINT_DISABLED_TYPE].map((type) => webhook(type, 'EndpointSnapshotResource')),
   ];
   closeRequestBodies(document);
-  addBodyProblems(document);
+  completeResponses(document);
   return toJsonSchema2020({ ...document, webhooks: Object.fromEntries(types) }) as OpenAPIObject;
 }
 
@@ -57,10 +62,18 @@ function closeRequestBodies(document: OpenAPIObject): void {
   }
 }
 
-function addBodyProblems(document: OpenAPIObject): void {
-  const operations = Object.values(document.paths).flatMap((path) => [path.post, path.put, path.patch, path.delete]);
+/** What every route answers with beside what its controller says. */
+function completeResponses(document: OpenAPIObject): void {
+  const operations = Object.values(document.paths).flatMap((path) => {
+    const { get, post, put, patch, delete: remove } = path;
+    return [get, post, put, patch, remove];
+  });
   for (const operation of operations) {
-    if (operation?.requestBody) Object.assign(operation.responses, bodyProblems());
+    if (!operation) continue;
+    if (operation.requestBody) Object.assign(operation.responses, bodyProblems());
+    for (const response of Object.values(operation.responses)) {
+      if (response && !('$ref' in response)) response.headers = { ...response.headers, 'X-Request-Id': REQUEST_ID };
+    }
   }
 }
 

@@ -13,7 +13,7 @@ interface Operation {
   summary?: string;
   security?: object[];
   requestBody?: { content: Record<string, { schema: object; example?: unknown; examples?: unknown }> };
-  responses: Record<string, { description: string; content?: Record<string, { schema?: object }> }>;
+  responses: Record<string, { description: string; headers?: object; content?: Record<string, { schema?: object }> }>;
 }
 
 interface Document {
@@ -124,6 +124,8 @@ describe('the OpenAPI document', () => {
     expect(new Set(names).size).toBe(names.length);
     for (const { name, operation } of operations()) {
       expect([name, operation.summary ?? '']).not.toEqual([name, '']);
+      const named = Object.values(operation.responses).filter(({ headers }) => headers && 'X-Request-Id' in headers);
+      expect([name, named.length]).toEqual([name, Object.keys(operation.responses).length]);
       if (!name.includes(' /v1/')) continue;
       const errors = Object.entries(operation.responses).filter(([status]) => Number(status) >= 400);
       expect([name, errors.map(([status]) => status)]).toEqual([name, expect.arrayContaining(['401', '403'])]);

@@ -40,6 +40,9 @@ const RETRY_AFTER = {
 
 const HEADERS: Record<number, HeadersObject> = {
   401: { 'WWW-Authenticate': { schema: { type: 'string' } } },
+  409: {
+    'Retry-After': { description: 'Of `idempotency_in_progress`, in seconds.', schema: { type: 'integer' as const } },
+  },
   429: RETRY_AFTER,
   503: RETRY_AFTER,
 };

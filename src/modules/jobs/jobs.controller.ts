@@ -51,7 +51,7 @@ export class JobsController {
   @ApiOperation({
     summary: 'Enhance a video',
     description:
-      'The job is recorded before TensorPix is called. A call whose outcome is unknown is never repeated. Answers within 20 seconds, or `Prefer: wait=N`.',
+      'The job is recorded before TensorPix is called. A call whose outcome is unknown is repeated only after TensorPix has shown, twice, that the job is not there. Answers within 20 seconds, or `Prefer: wait=N`.',
   })
   @ApiConsumes('application/json', 'application/x-www-form-urlencoded', 'multipart/form-data')
   @ApiHeader(PREFER_HEADER)

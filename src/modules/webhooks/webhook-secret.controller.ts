@@ -37,7 +37,7 @@ export class WebhookSecretController {
   @ApiOperation({ summary: 'Replace the secret', description: 'Both sign until the overlap has passed.' })
   @ApiBody({ type: RotateSecretDto, required: false })
   @ApiResponse({ status: 200, type: WebhookSecretResource })
-  @ApiProblems('validation_failed')
+  @ApiProblems('validation_failed', 'not_found')
   async rotate(
     @Tenant() tenant: CurrentTenant,
     @Body(new BodyPipe(RotateSecretDto)) body: RotateSecretDto,
