@@ -1,11 +1,10 @@
-import { setMaxListeners } from 'node:events';
 import { OutboundFailure } from './outbound-outcome.js';
 
 /** What an attempt waits for, as its failure says it: "no TLS handshake within 15000 ms". */
 export type Awaited = 'address of the host' | 'free connection' | 'TCP connection' | 'TLS handshake' | 'response';
 
 /**
- * The one wall clock of an attempt, and the caller's signal. Whichever part of the attempt is running is told through
+ * The one wall clock of an attempt. Whichever part of the attempt is running is told through
  * `onStop`; only one part runs at a time.
  */
 export class AttemptDeadline {
@@ -17,14 +16,8 @@ export class AttemptDeadline {
   private listener: ((failure: OutboundFailure) => void) | null = null;
   private awaited: () => Awaited = () => 'response';
 
-  constructor(
-    private readonly timeoutMs: number,
-    private readonly signal: AbortSignal | undefined,
-  ) {
+  constructor(private readonly timeoutMs: number) {
     this.timer = setTimeout(() => this.stop(this.timeout()), timeoutMs);
-    if (signal === undefined) return;
-    if (signal.aborted) this.onAbort();
-    else this.listenTo(signal);
   }
 
   get elapsedMs(): number {
@@ -50,7 +43,7 @@ export class AttemptDeadline {
   /**
    * The promise's result if it comes in time.
    *
-   * @throws OutboundFailure `timeout` or `aborted`, and what the promise rejects with.
+   * @throws OutboundFailure `timeout`, and what the promise rejects with.
    */
   race<T>(promise: Promise<T>, awaited: Awaited): Promise<T> {
     return new Promise((resolve, reject) => {
@@ -68,14 +61,7 @@ export class AttemptDeadline {
 
   dispose(): void {
     clearTimeout(this.timer);
-    this.signal?.removeEventListener('abort', this.onAbort);
     this.listener = null;
-  }
-
-  /** A dispatcher gives all its attempts one signal: Node's warning of a leak at the eleventh would be wrong. */
-  private listenTo(signal: AbortSignal): void {
-    setMaxListeners(0, signal);
-    signal.addEventListener('abort', this.onAbort, { once: true });
   }
 
   private timeout(): OutboundFailure {
@@ -83,8 +69,6 @@ export class AttemptDeadline {
     const after = inLine > 0 ? `, ${inLine} of them in line for a free connection` : '';
     return new OutboundFailure('timeout', `no ${this.awaited()} within ${this.timeoutMs} ms${after}`);
   }
-
-  private readonly onAbort = (): void => this.stop(new OutboundFailure('aborted', 'the attempt was given up'));
 
   private stop(failure: OutboundFailure): void {
     if (this.stopped !== null) return;

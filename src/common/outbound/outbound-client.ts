@@ -35,8 +35,6 @@ export interface OutboundRequest {
   readonly body: string | Buffer;
   /** The tenant's `callback_allowed_hosts`; empty allows any. */
   readonly allowedHosts: readonly string[];
-  /** Gives the attempt up, as long as the headers are not there. */
-  readonly signal?: AbortSignal;
 }
 
 const DEFAULT_DNS_TTL_MS = 5_000;
@@ -74,12 +72,16 @@ export class OutboundClient {
     this.sweep = setInterval(() => this.pools.closeIdle(performance.now() - MAX_IDLE_MS), SWEEP_INTERVAL_MS).unref();
   }
 
-  /** Makes one attempt. Never throws; whether a status is a success is the caller's to say. */
+  /**
+   * Makes one attempt. Whatever the receiver does is an outcome; whether a status is a success is the caller's to say.
+   *
+   * @throws Error when the client is closed: nothing was attempted
+   */
   async post(request: OutboundRequest): Promise<OutboundOutcome> {
     const phases: MutablePhases = { dns: null, connect: null, tls: null, firstByte: null, total: 0 };
     const trace: Trace = { phases };
-    if (this.closing !== null) return failed(new OutboundFailure('aborted', 'the client is closed'), trace);
-    const deadline = new AttemptDeadline(this.options.timeoutMs, request.signal);
+    if (this.closing !== null) throw new Error('the client for callbacks is closed');
+    const deadline = new AttemptDeadline(this.options.timeoutMs);
     this.underWay++;
     try {
       const reader = await this.attempt(request, deadline, trace);

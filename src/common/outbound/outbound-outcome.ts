@@ -34,9 +34,7 @@ export type OutboundErrorClass =
   /** What came is not HTTP, or the request cannot be said in HTTP. */
   | 'http'
   /** The headers of the response exceed 16 kB, or 512 kB of whatever came before they ended. */
-  | 'too_large'
-  /** The caller's signal, or the client was closed. */
-  | 'aborted';
+  | 'too_large';
 
 /** What every outcome has. */
 interface Attempted {

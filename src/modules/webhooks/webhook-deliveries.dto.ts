@@ -181,18 +181,7 @@ export class AttemptResource {
   @ApiProperty({
     type: String,
     nullable: true,
-    enum: [
-      'dns',
-      'connect',
-      'tls',
-      'timeout',
-      'reset',
-      'http',
-      'redirect',
-      'forbidden_address',
-      'too_large',
-      'aborted',
-    ],
+    enum: ['dns', 'connect', 'tls', 'timeout', 'reset', 'http', 'redirect', 'forbidden_address', 'too_large'],
   })
   error_class!: string | null;
   @ApiProperty({ type: String, nullable: true }) error!: string | null;

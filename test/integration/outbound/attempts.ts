@@ -30,7 +30,7 @@ export const BODY = '{"type":"webhook.test"}';
 export function post(
   client: OutboundClient,
   url: string,
-  more: { signal?: AbortSignal; allowedHosts?: readonly string[] } = {},
+  more: { allowedHosts?: readonly string[] } = {},
 ): Promise<OutboundOutcome> {
   const headers = { 'content-type': 'application/json', 'webhook-id': 'msg_1' };
   return client.post({ url, headers, body: BODY, allowedHosts: [], ...more });

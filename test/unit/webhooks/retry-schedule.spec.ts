@@ -25,7 +25,6 @@ const ERRORS: OutboundErrorClass[] = [
   'forbidden_address',
   'http',
   'too_large',
-  'aborted',
 ];
 
 describe('what follows from an attempt', () => {
