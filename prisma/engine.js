@@ -81,7 +81,7 @@ export async function withEngine(databaseUrl, run) {
       provider: adapter.provider,
       adapterName: adapter.adapterName,
       connect: async () => adapter,
-      connectToShadowDb: () => Promise.reject(new Error('There is no shadow database here: see scratch.js')),
+      connectToShadowDb: () => Promise.reject(new Error('There is no shadow database here: see difference.js')),
     });
     engine = await glue.SchemaEngine.new({ datamodels: undefined }, () => {}, factory);
     return await run({ ...session, engine });

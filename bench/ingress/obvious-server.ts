@@ -1,6 +1,6 @@
 /**
  * (c) The obvious stack: Nest on Express, the gateway's DTO in Nest's ValidationPipe, Prisma `create`, axios, Prisma
- * `update`. Environment: PORT, TENSORPIX_BASE_URL, TENSORPIX_TOKEN, DATABASE_URL (see obvious-database.ts).
+ * `update`. Environment: PORT, TENSORPIX_BASE_URL, TENSORPIX_TOKEN, DATABASE_URL (see databases.ts).
  *
  * Decorator metadata is not emitted here (esbuild), so the pipe and the injection are told their classes.
  */

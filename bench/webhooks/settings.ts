@@ -3,7 +3,7 @@
 /** Receivers are ten origins, so that one of them is a tenth. */
 export const ORIGINS = 10;
 
-/** Attempts under way at once: as many as the gateway's dispatcher has. */
+/** Attempts under way at once in the contestants; the gateway's dispatcher has its own bounds. */
 export const IN_FLIGHT = 256;
 
 /** Wall clock of an attempt; a delivery to a dead receiver is given up after it and not retried. */

@@ -49,6 +49,11 @@ export class Metrics {
   readonly verdicts = this.counter('gateway_reconcile_verdicts_total', 'What became of jobs of unknown outcome', [
     'verdict',
   ]);
+  readonly leftToPerson = this.counter(
+    'gateway_jobs_left_to_a_person_total',
+    'Jobs of unknown outcome that no look settles any more',
+    [],
+  );
   readonly eventStreamsEnded = this.counter('gateway_event_streams_ended_total', 'Event streams that have ended', [
     'reason',
   ]);

@@ -47,7 +47,6 @@ describe('two gateways that are killed again and again while TensorPix fails', (
     });
     say(line);
     expect(violations).toBe('');
-    for (const point of POINTS) expect([point, hits.get(point)]).toEqual([point, expect.any(Number)]);
     expect(POINTS.filter((point) => (hits.get(point) ?? 0) < HITS)).toEqual([]);
   }, 600_000);
 });

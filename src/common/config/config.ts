@@ -105,7 +105,7 @@ function database(env: NodeJS.ProcessEnv): Pick<Config, 'databaseUrl' | 'databas
   const [databaseSchema, databaseOptions] = [parameters.get('schema') || 'public', parameters.get('options') ?? ''];
   if (!/^[A-Za-z_][\w$]*$/.test(databaseSchema)) throw new ConfigError('DATABASE_URL must name a plain schema');
   for (const name of ['schema', 'options']) parameters.delete(name);
-  const databaseUrl = parameters.size > 0 ? `${base}?${parameters}` : base;
+  const databaseUrl = parameters.size > 0 ? `${base}?${parameters.toString()}` : base;
   return { databaseUrl, databaseSchema, databaseOptions };
 }
 

@@ -8,7 +8,7 @@ import { DUE_NOW } from '../../common/prisma/due-now.sql.js';
 import { hasStandingReceiver, queueWebhooks } from '../webhooks/deliveries.sql.js';
 import type { NewWebhook } from '../webhooks/webhook-types.js';
 import type { JobChange } from './job-change.js';
-import { isAtTensorpix } from './job-state.js';
+import { isAtTensorpix, isLeftToPerson } from './job-state.js';
 import { Listeners } from './listeners.js';
 import { changeKeys } from './idempotency/idempotency.sql.js';
 import { isUnknown, WAKE_ACCOUNTS, wakeEquals } from './reconciliation/wake-up.sql.js';
@@ -130,8 +130,10 @@ export class JobChangesStore {
     return all.map((item) => written.has(item));
   }
 
-  private count({ before, after: { kind, status } }: JobChange): void {
+  private count({ before, after }: JobChange): void {
+    const { kind, status } = after;
     if (status !== before.status) this.metrics.transitions.inc({ kind, status });
+    if (isLeftToPerson(after) && !isLeftToPerson(before)) this.metrics.leftToPerson.inc();
   }
 }
 

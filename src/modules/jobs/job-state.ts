@@ -57,6 +57,11 @@ export function nextState(from: JobStatus, to: JobStatus): JobStatus {
   return to;
 }
 
+/** A call of unknown outcome that no look can settle any more: a person decides (contract, section 4). */
+export function isLeftToPerson(job: { status: JobStatus; statusReason: StatusReason | null }): boolean {
+  return job.status === 'unconfirmed' && job.statusReason === 'outcome_unknown';
+}
+
 export function isTerminal(status: JobStatus): boolean {
   return EXITS[status].length === 0;
 }

@@ -41,6 +41,16 @@ describe('a strict job that TensorPix is known not to have', () => {
     return id;
   }
 
+  it('should count as one that waits for a person', async () => {
+    const left = async (): Promise<number> => {
+      const { text } = await request(stage.gateway.url).get('/metrics');
+      return Number(/^gateway_jobs_left_to_a_person_total (\d+)$/m.exec(text)?.[1]);
+    };
+    const before = await left();
+    await absent(await stage.team());
+    expect(await left()).toBe(before + 1);
+  });
+
   it('should be canceled at once, without a call', async () => {
     const team = await stage.team();
     const id = await absent(team);

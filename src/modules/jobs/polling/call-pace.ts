@@ -1,7 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 
 /**
- * Calls a second with one token: more by a little with every call that TensorPix serves, half at every 429 (additive
+ * Calls a second of a tenant's looks: more by a little with every call that TensorPix serves, half at every 429 (additive
  * increase, multiplicative decrease). TensorPix publishes no limit, so it is found by trying, from ten on (the
  * column's default).
  */

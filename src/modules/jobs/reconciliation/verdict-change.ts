@@ -1,5 +1,6 @@
 import { changeJob, type JobChange } from '../job-change.js';
 import type { JobRecord } from '../job-record.js';
+import { isLeftToPerson } from '../job-state.js';
 import type { UnknownCall } from './could-be-ours.js';
 import type { Verdict } from './judgement.js';
 import { observableOf } from './observable-key.js';
@@ -98,8 +99,4 @@ function absent(job: JobRecord, lookBegunAt: Date, now: Date): JobChange {
 
 function notFoundData(looks: number, lookBegunAt: Date): Record<string, unknown> {
   return { look: looks, begun_at: lookBegunAt.toISOString() };
-}
-
-function isLeftToPerson({ statusReason }: JobRecord): boolean {
-  return statusReason === 'outcome_unknown';
 }
