@@ -9,6 +9,24 @@ export const FAILURES_UNTIL_SUPERSEDED = 5;
 export const OPEN = Prisma.sql`('pending', 'failing')`;
 
 /**
+ * What a queue gets, as the version that is proposed for its row says it: the conflict with the row that stands knows nothing else
+ * of it. Whatever is proposed, that row only counts on. `HEAD_SUPERSEDED`: what it waits for is pointless now, and the next one
+ * need not wait. `JOB_ENDS`: a head that has failed too often by now, under the lock, is tried once more instead of later, and
+ * one that was refused sooner.
+ */
+const [ANOTHER, HEAD_SUPERSEDED, JOB_ENDS] = [Prisma.sql`1`, Prisma.sql`2`, Prisma.sql`3`];
+
+/** When a queue that stands is due once it has got one more. What is under way or kept for its endpoint stays so. */
+function dueWithOneMore(): Prisma.Sql {
+  return Prisma.sql`case when webhook_queues.lease_token is not null or webhook_queues.due_at is null then webhook_queues.due_at
+                         when excluded.version = ${HEAD_SUPERSEDED}
+                              or (excluded.version = ${JOB_ENDS} and webhook_queues.failures >= ${FAILURES_UNTIL_SUPERSEDED}::int)
+                         then ${DUE_NOW}
+                         when excluded.version = ${JOB_ENDS} then least(webhook_queues.due_at, webhook_queues.due_at_end)
+                         else webhook_queues.due_at end`;
+}
+
+/**
  * Parts of the statement that writes a change of jobs; they refer to its part `changed (id)`, the jobs that really changed.
  * Each fact goes to the job's own `callback_url` and to the tenant's standing endpoints that ask for its type. The part
  * `queued` has a row for each queue that got something.
@@ -48,24 +66,16 @@ export function queueWebhooks(webhooks: NewWebhook[]): Prisma.Sql {
       from receiver r
   ), queued as (
     insert into webhook_queues (id, tenant_id, endpoint_id, origin, due_at, version)
-    -- The version that is proposed says what the queue cannot: 2, its head is superseded, and the next one need not wait for
-    -- it; 3, the job ends: a head that has failed too often by now, under the lock, is tried once more instead of later, and
-    -- one that is refused sooner.
     select t.queue_id, t.tenant_id, t.endpoint_id, t.origin, case when t.takes then ${DUE_NOW} end,
-           case when bool_or(t.supersedes) then 2 when bool_or(t.ends) then 3 else 1 end
+           case when bool_or(t.supersedes) then ${HEAD_SUPERSEDED} when bool_or(t.ends) then ${JOB_ENDS} else ${ANOTHER} end
       from target t
      group by t.queue_id, t.tenant_id, t.endpoint_id, t.origin, t.takes
      order by t.queue_id
         on conflict (id) do update
        set version = webhook_queues.version + 1, origin = excluded.origin,
-           failures = case when excluded.version = 2 then 0 else webhook_queues.failures end,
-           due_at_end = case when excluded.version = 2 then null else webhook_queues.due_at_end end,
-           due_at = case when webhook_queues.lease_token is not null or webhook_queues.due_at is null then webhook_queues.due_at
-                         when excluded.version = 2
-                              or (excluded.version = 3 and webhook_queues.failures >= ${FAILURES_UNTIL_SUPERSEDED}::int)
-                         then ${DUE_NOW}
-                         when excluded.version = 3 then least(webhook_queues.due_at, webhook_queues.due_at_end)
-                         else webhook_queues.due_at end
+           failures = case when excluded.version = ${HEAD_SUPERSEDED} then 0 else webhook_queues.failures end,
+           due_at_end = case when excluded.version = ${HEAD_SUPERSEDED} then null else webhook_queues.due_at_end end,
+           due_at = ${dueWithOneMore()}
     returning id
   ), superseded as (
     update webhook_deliveries old

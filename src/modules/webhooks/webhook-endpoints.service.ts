@@ -22,7 +22,7 @@ import {
 } from './webhook-endpoints.dto.js';
 import { WebhookEndpointsStore, type EndpointRecord } from './webhook-endpoints.store.js';
 import { WebhookSecretsStore } from './webhook-secrets.store.js';
-import { ENDPOINT_WEBHOOK_TYPES } from './webhook-types.js';
+import { ENDPOINT_WEBHOOK_TYPES, TEST_WEBHOOK_TYPE } from './webhook-types.js';
 
 const DEFAULT_PAGE = 20;
 /** Every event is written once for each of them. */
@@ -121,7 +121,7 @@ export class WebhookEndpointsService {
   async test(tenant: CurrentTenant, id: string): Promise<DeliveryRecord> {
     const endpoint = found(await this.endpoints.find(tenant.id, id));
     const timestamp = new Date().toISOString();
-    const body = JSON.stringify({ type: 'webhook.test', timestamp, data: endpointResource(endpoint) });
+    const body = JSON.stringify({ type: TEST_WEBHOOK_TYPE, timestamp, data: endpointResource(endpoint) });
     const delivery = await this.deliveries.insertTest(endpoint, body);
     this.wakeUps.ring('deliveries');
     return delivery;
