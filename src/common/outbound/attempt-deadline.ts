@@ -11,7 +11,7 @@ export class AttemptDeadline {
   readonly startedAtMs = performance.now();
   /** Milliseconds of it that went into waiting for a free connection. */
   inLineMs = 0;
-  private readonly timer: NodeJS.Timeout;
+  private timer: NodeJS.Timeout;
   private stopped: OutboundFailure | null = null;
   private listener: ((failure: OutboundFailure) => void) | null = null;
   private awaited: () => Awaited = () => 'response';
@@ -26,6 +26,13 @@ export class AttemptDeadline {
 
   get remainingMs(): number {
     return Math.max(0, this.timeoutMs - this.elapsedMs);
+  }
+
+  /** Leaves it at most so long from now on. Whoever is told at its end has what counts, and asks nobody why. */
+  endWithin(ms: number): void {
+    if (this.remainingMs <= ms) return;
+    clearTimeout(this.timer);
+    this.timer = setTimeout(() => this.stop(this.timeout()), ms);
   }
 
   /** What ends the attempt if it is over, whether its timer has fired or not. */

@@ -45,6 +45,12 @@ const MAX_IDLE_MS = 30_000;
 const MAX_ADDRESSES = 4;
 const CONNECT_SHARE_MS = 3_000;
 
+/**
+ * What a body may take once the status is known, in milliseconds. A receiver that names no length and keeps the connection
+ * open, as simple servers do, would else cost the whole wall clock each time.
+ */
+const BODY_PATIENCE_MS = 500;
+
 type MutablePhases = { -readonly [Phase in keyof OutboundPhases]: OutboundPhases[Phase] };
 
 /** What an attempt has come to so far; part of its outcome, whatever that is. */
@@ -165,6 +171,7 @@ export class OutboundClient {
           else reject(failure);
         },
         () => deadline.lateness(),
+        () => deadline.endWithin(BODY_PATIENCE_MS),
       );
       deadline.onStop(
         (failure) => reader.interrupt(failure),

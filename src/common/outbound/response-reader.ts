@@ -11,7 +11,7 @@ export type ReaderSettled = (failure: OutboundFailure | null, reusable: boolean)
 
 /**
  * Takes one response from undici. Once the headers are there the status counts, whatever becomes of the body: its end,
- * 64 kB of it, an error or the wall clock all settle the attempt as answered.
+ * 64 kB of it, an error or the clock all settle the attempt as answered.
  */
 export class ResponseReader implements Dispatcher.DispatchHandler {
   /** 0 until the headers are there. */
@@ -24,10 +24,14 @@ export class ResponseReader implements Dispatcher.DispatchHandler {
   private received = 0;
   private settled = false;
 
-  /** @param lateness why the request must not be written any more, asked right before it would be */
+  /**
+   * @param lateness why the request must not be written any more, asked right before it would be
+   * @param onAnswered told when the status is known
+   */
   constructor(
     private readonly onSettled: ReaderSettled,
     private readonly lateness: () => OutboundFailure | null = () => null,
+    private readonly onAnswered: () => void = () => undefined,
   ) {}
 
   onRequestStart(controller: Dispatcher.DispatchController): void {
@@ -44,6 +48,7 @@ export class ResponseReader implements Dispatcher.DispatchHandler {
     this.status = status;
     this.headersAtMs = performance.now();
     this.retryAfter = headerText(headers['retry-after']);
+    this.onAnswered();
   }
 
   onResponseData(_controller: Dispatcher.DispatchController, chunk: Buffer): void {
