@@ -28,6 +28,10 @@ export interface ClaimedDelivery extends ClaimedQueue {
   body: string;
   /** scheduled attempts made before this one */
   attempts: number;
+  /** made before its time, because the endpoint was changed: one that fails leaves the schedule where it was */
+  hurried: boolean;
+  /** of the endpoint, null of a `callback_url`: it grows when what is under way says nothing of it any more */
+  endpointRevision: number | null;
   headersCiphertext: string | null;
   callbackAllowedHosts: string[];
 }
@@ -59,8 +63,8 @@ export class DeliveryClaimsStore {
   constructor(private readonly prisma: PrismaService) {}
 
   /**
-   * Claims queues that are due, with the oldest webhook of each; of every receiver only as many as there are places for it.
-   * Queues that turn out to be empty are claimed too, to be discarded. Returns before the disk has the claim.
+   * Claims queues that are due, with the oldest webhook of each; of every receiver only as many as there are places for it, in
+   * turns what is part of a replay and what is not. Queues that turn out to be empty are claimed too, to be discarded. Returns before the disk has the claim.
    *
    * Reads the oldest of what is due and nothing else, so that it costs what is due, however many receivers have webhooks
    * that wait for a retry. `full`: there is more than it has read, and those of a receiver that takes nothing now may stand
@@ -69,7 +73,7 @@ export class DeliveryClaimsStore {
   async claimOldestAnyTenant(lease: Lease, places: Places): Promise<Claims & { full: boolean }> {
     const rows = await this.prisma.$claimRows<Row<{ full: boolean }>>`
       with oldest as materialized (
-        select q.id, q.origin, q.tenant_id, q.due_at
+        select q.id, q.origin, q.tenant_id, q.replayed, q.due_at
           from webhook_queues q
          -- As the condition of its index has it.
          where q.due_at > '-infinity' and q.due_at <= now()
@@ -78,8 +82,9 @@ export class DeliveryClaimsStore {
       ), ${knownReceivers(places)}, ranked as (
         select o.*, coalesce(${knownOf('o', 'pool')}, 'new') as pool,
                coalesce((${knownOf('o', 'free')})::int, ${places.newFree}::int) as free,
-               row_number() over (partition by o.origin, o.tenant_id order by o.due_at) as place
-          from oldest o, known k
+               row_number() over (partition by o.origin, o.tenant_id order by o.turn, o.replayed) as place
+          from (select o.*, row_number() over (partition by o.origin, o.tenant_id, o.replayed order by o.due_at) as turn
+                  from oldest o) o, known k
       ), ${CANDIDATE}
       ), ${claimOf(lease, places)}
       select ${CLAIMED_COLUMNS}, s.full
@@ -118,10 +123,9 @@ export class DeliveryClaimsStore {
                        coalesce((${knownOf('r', 'free')})::int, ${places.newFree}::int) as free
                   from receiver r, known k) r
           cross join lateral (
-                select q.id, q.due_at, row_number() over (order by q.due_at) as place
-                  from webhook_queues q
-                 where q.origin = r.origin and q.tenant_id = r.tenant_id and q.due_at <= now()
-                 order by q.due_at
+                select t.id, t.due_at, row_number() over (order by t.turn, t.replayed) as place
+                  from (${dueOfReceiver('not q.replayed')} union all ${dueOfReceiver('q.replayed')}) t
+                 order by t.turn, t.replayed
                  limit r.free) c
          where r.free > 0
       ), ${CANDIDATE}
@@ -143,6 +147,16 @@ function knownReceivers({ origins }: Places): Prisma.Sql {
 /** What is known of the receiver that a row of this name is of. */
 function knownOf(row: 'o' | 'r', what: 'pool' | 'free'): Prisma.Sql {
   return Prisma.raw(`k.origins -> ${row}.origin -> 'tenants' -> ${row}.tenant_id::text ->> '${what}'`);
+}
+
+/** The oldest of what is due for `r (origin, tenant_id, free)`, in turns; part of a replay or not. */
+function dueOfReceiver(replayed: 'q.replayed' | 'not q.replayed'): Prisma.Sql {
+  return Prisma.sql`
+                        (select q.id, q.due_at, q.replayed, row_number() over (order by q.due_at) as turn
+                           from webhook_queues q
+                          where q.origin = r.origin and q.tenant_id = r.tenant_id and ${Prisma.raw(replayed)} and q.due_at <= now()
+                          order by q.due_at
+                          limit r.free)`;
 }
 
 /** From `ranked (id, origin, tenant_id, due_at, pool, free, place)`: as many as receivers have places and origins connections. */
@@ -182,7 +196,7 @@ function claimOf(lease: Lease, { pools }: Places): Prisma.Sql {
                origin = coalesce((select e.origin from webhook_endpoints e
                                   where e.id = q.endpoint_id and e.tenant_id = q.tenant_id), q.origin)
          where q.id = any(array(select id from due))
-        returning q.id, q.version, q.tenant_id, q.endpoint_id, q.delivery_id, q.origin
+        returning q.id, q.version, q.tenant_id, q.endpoint_id, q.delivery_id, q.origin, q.hurried
       )`;
 }
 
@@ -192,7 +206,7 @@ const CLAIMED_COLUMNS = Prisma.sql`
              case when c.endpoint_id is null then 'takes' when e.id is null or e.deleted_at is not null then 'gone'
                   when e.status = 'enabled' or c.delivery_id is not null then 'takes' else 'holds' end as receiver,
              d.id, d.job_id as "jobId", d.event_type as "eventType", coalesce(e.url, d.url) as url, d.body, d.attempts,
-             e.headers_ciphertext as "headersCiphertext", t.callback_allowed_hosts as "callbackAllowedHosts"`;
+             c.hurried, e.revision as "endpointRevision", e.headers_ciphertext as "headersCiphertext", t.callback_allowed_hosts as "callbackAllowedHosts"`;
 
 const CLAIMED_ROWS = Prisma.sql`(
              claimed c

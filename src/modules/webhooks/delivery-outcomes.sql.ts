@@ -20,19 +20,33 @@ const WAITS = Prisma.sql`
                select 1 from decided other where other.delivery_id = i.delivery_id and other.final = 'delivered')`;
 
 /**
+ * `changed`: the endpoint is another receiver by now, was enabled anew or deleted. Whatever an attempt at the one before came to,
+ * if it did not get through it is made again at once.
+ */
+const JUDGED = Prisma.sql`judged as materialized (
+    select i.*, e.changed, case when e.changed then 'failing' else i.status end as verdict
+      from input i
+     cross join lateral (
+           select i.endpoint_id is not null and not i.manual and not i.unsent and i.status <> 'delivered' and not exists (
+                    select 1 from webhook_endpoints e
+                     where e.id = i.endpoint_id and e.revision = i.endpoint_revision and e.deleted_at is null
+                    offset 0) as changed) e
+  )`;
+
+/**
  * `final`: what the webhook is after the attempt; one that was delivered stays so, and one that failed may have been superseded.
  * `ended`: its job has ended, as far as this statement sees.
  */
 const DECIDED = Prisma.sql`decided as materialized (
     select i.*, d.queue_id as home_id, d.sequence, d.status in ${OPEN} as was_open,
            -- As far as this statement sees: what is added later, it does not know.
-           case when i.status = 'failing' and not i.manual then (
+           case when i.verdict = 'failing' and not i.manual then (
              select q.version from webhook_queues q where q.id = i.queue_id) end as seen_version,
            i.retry_at_end_ms is not null and exists (${endOf()}) as ended,
            case when d.status = 'delivered' then 'delivered'
-                when i.status = 'failing' and not i.manual and exists (${supersederOf()}) then 'superseded'
-                else i.status end as final
-      from input i
+                when i.verdict = 'failing' and not i.manual and exists (${supersederOf()}) then 'superseded'
+                else i.verdict end as final
+      from judged i
       join webhook_deliveries d on d.id = any(array[i.delivery_id])
   )`;
 
@@ -64,11 +78,12 @@ const FINISHED = Prisma.sql`finished as (
 /** The others are due again: at once, or when the retry is. */
 const KEPT = Prisma.sql`kept as (
     update webhook_queues q
-       set lease_token = null, failures = case when ${WAITS} then q.failures + 1 else 0 end,
-           due_at = case when ${WAITS}
+       set lease_token = null, failures = case when ${WAITS} then q.failures + (not i.hurried)::int else 0 end,
+           hurried = i.changed and ${WAITS},
+           due_at = case when not i.changed and ${WAITS}
                          then now() + case when i.ended then i.retry_at_end_ms else i.retry_ms end * interval '1 millisecond'
                          else ${DUE_NOW} end,
-           due_at_end = case when ${WAITS} then now() + i.retry_at_end_ms * interval '1 millisecond' end
+           due_at_end = case when not i.changed and ${WAITS} then now() + i.retry_at_end_ms * interval '1 millisecond' end
       from decided i
      -- Counted, so that what is finished is gone before.
      where (select count(*) from finished) >= 0 and q.id = any(array[i.queue_id]) and q.lease_token = i.lease
@@ -82,7 +97,7 @@ const HELD = Prisma.sql`held as materialized (
   )`;
 
 /**
- * A head that a person got through need not be waited for. One that is under way learns by the version that its outcome is to
+ * A head that a person got through, or that was refused for good then, need not be waited for. One that is under way learns by the version that its outcome is to
  * be judged anew. By the key alone, so that the row counts as it is under its lock.
  */
 const HURRIED = Prisma.sql`hurried as (
@@ -92,7 +107,7 @@ const HURRIED = Prisma.sql`hurried as (
            due_at_end = case when q.lease_token is not null then q.due_at_end end,
            failures = case when q.lease_token is null then 0 else q.failures end
       from held i
-     where i.manual and i.was_open and i.status = 'delivered' and q.id = any(array[i.home_id])
+     where i.manual and i.was_open and i.final in ('delivered', 'exhausted') and q.id = any(array[i.home_id])
        and not exists (select 1 from webhook_deliveries head
                         where head.queue_id = i.home_id and head.status in ${OPEN} and head.sequence < i.sequence offset 0)
   )`;
@@ -101,7 +116,7 @@ const HURRIED = Prisma.sql`hurried as (
 const COMBINED = Prisma.sql`combined as (
     select delivery_id, bool_or(final = 'delivered') as delivered, max(final) filter (where not manual) as scheduled,
            max(final) filter (where manual and final = 'exhausted') as given_up, max(error) as error,
-           count(*) filter (where not manual and not unsent)::int as scheduled_attempts,
+           count(*) filter (where not manual and not unsent and not hurried)::int as scheduled_attempts,
            count(*) filter (where not unsent)::int as all_attempts
       from held
      group by delivery_id
@@ -119,18 +134,26 @@ const WRITTEN = Prisma.sql`written as (
      where d.id = any(array[c.delivery_id])
   )`;
 
-/** Since when an endpoint takes nothing; written when that changes, and now and then. */
-const HEALTH = Prisma.sql`health as (
+/**
+ * Since when an endpoint takes nothing; written when that changes, and now and then. Of one whose row somebody holds it is written
+ * another time: the outcomes of all others do not wait for that.
+ */
+const HEALTH = Prisma.sql`sick_or_well as materialized (
+    select e.id, s.succeeded
+      from (select endpoint_id, bool_or(status = 'delivered') as succeeded from judged
+             where endpoint_id is not null and not changed group by endpoint_id) s
+      join webhook_endpoints e on e.id = any(array[s.endpoint_id])
+     where (e.failing_since is null) <> s.succeeded
+        or (not s.succeeded and coalesce(e.failed_at < now() - ${FAILED_AT_STEP}, true))
+       for no key update of e skip locked
+  ), health as (
     update webhook_endpoints e
        set failing_since = case when s.succeeded then null
                                 when e.failed_at > now() - ${ENDPOINT_SILENCE} then coalesce(e.failing_since, now())
                                 else now() end,
            failed_at = case when not s.succeeded then now() end
-      from (select endpoint_id, bool_or(status = 'delivered') as succeeded from input
-             where endpoint_id is not null group by endpoint_id) s
-     where e.id = any(array[s.endpoint_id])
-       and ((e.failing_since is null) <> s.succeeded
-            or (not s.succeeded and coalesce(e.failed_at < now() - ${FAILED_AT_STEP}, true)))
+      from sick_or_well s
+     where e.id = any(array[s.id])
   )`;
 
 /** The log of attempts, whatever has become of the claim. */
@@ -149,6 +172,6 @@ const LOGGED = Prisma.sql`attempt as (
 
 /** All of them, in their order. */
 export const OUTCOME_PARTS = Prisma.join(
-  [DECIDED, LOCKED, FINISHED, KEPT, HELD, HURRIED, COMBINED, WRITTEN, HEALTH, LOGGED],
+  [JUDGED, DECIDED, LOCKED, FINISHED, KEPT, HELD, HURRIED, COMBINED, WRITTEN, HEALTH, LOGGED],
   ', ',
 );

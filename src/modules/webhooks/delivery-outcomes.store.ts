@@ -30,13 +30,13 @@ export interface Marked {
   endpointFailed: boolean;
   /** Another webhook of the queue is due now. */
   more: boolean;
+  /** The webhook was still to be delivered, and is given up. */
+  lost: boolean;
 }
 
-interface MarkedRow {
+interface MarkedRow extends Omit<Marked, 'written'> {
   queueId: string;
   leaseToken: string;
-  endpointFailed: boolean;
-  more: boolean;
 }
 
 const OUTCOMES_A_STATEMENT = 500;
@@ -58,7 +58,7 @@ export class DeliveryOutcomesStore {
   async mark(outcome: DeliveryOutcome): Promise<Marked> {
     try {
       const marked = await this.add(outcome);
-      if (marked.written || outcome.status !== 'failing') return marked;
+      if (marked.written || outcome.status === 'delivered') return marked;
       // The claim is gone; or a webhook that may make this one pointless came while the statement waited for its lock, and
       // the next statement sees it.
       return await this.add({ ...outcome, attempt: null });
@@ -78,11 +78,12 @@ export class DeliveryOutcomesStore {
       with input as (
         select * from json_to_recordset(${JSON.stringify(outcomes.map(toRow))}::json) as i(
           queue_id uuid, version integer, lease uuid, delivery_id uuid, manual boolean, endpoint_id uuid, status text,
-          retry_ms float8, retry_at_end_ms float8, error text, unsent boolean, attempt json)
+          retry_ms float8, retry_at_end_ms float8, error text, unsent boolean, hurried boolean, endpoint_revision integer,
+          attempt json)
       ), ${OUTCOME_PARTS}
-      select i.queue_id as "queueId", i.lease as "leaseToken", i.more,
+      select i.queue_id as "queueId", i.lease as "leaseToken", i.more, i.was_open and i.final = 'exhausted' as lost,
              -- Compared, not searched with "exists": that was planned as a read of all endpoints.
-             i.status <> 'delivered' and coalesce((
+             i.status <> 'delivered' and not i.changed and coalesce((
                select e.failing_since < now() - ${ENDPOINT_PATIENCE} and e.failed_at > now() - ${ENDPOINT_SILENCE}
                  from webhook_endpoints e where e.id = i.endpoint_id and e.status = 'enabled'), false) as "endpointFailed"
         from held i`;
@@ -92,8 +93,9 @@ export class DeliveryOutcomesStore {
     );
     return outcomes.map(({ delivery: { queueId, endpointId }, leaseToken }) => {
       const row = byClaim.get(queueId + leaseToken);
-      if (!row) return { written: false, endpointFailed: false, more: false };
-      return { written: true, endpointFailed: row.endpointFailed && !succeeded.has(endpointId), more: row.more };
+      if (!row) return { written: false, endpointFailed: false, more: false, lost: false };
+      const { more, lost } = row;
+      return { written: true, endpointFailed: row.endpointFailed && !succeeded.has(endpointId), more, lost };
     });
   }
 }
@@ -127,6 +129,8 @@ function toRow({
     retry_at_end_ms: retryAtEndInMs,
     error,
     unsent,
+    hurried: delivery.hurried,
+    endpoint_revision: delivery.endpointRevision,
     attempt,
   };
 }

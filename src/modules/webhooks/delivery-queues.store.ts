@@ -30,7 +30,7 @@ export class DeliveryQueuesStore {
 
   /**
    * Makes due what waits for a retry at an endpoint that was changed or deleted, batch by batch. What is under way is left
-   * to its outcome.
+   * to its outcome, which sees the change.
    *
    * @param origin that it had when these failed
    */
@@ -39,20 +39,19 @@ export class DeliveryQueuesStore {
       const hurried = await this.prisma.$executeRaw`
         with waiting as materialized (
           select q.id from webhook_queues q
-           where q.origin = ${origin} and q.tenant_id = ${tenantId}::uuid and q.due_at > now()
-             and q.endpoint_id = ${endpointId}::uuid and q.delivery_id is null and q.lease_token is null
+           where q.origin = ${origin} and q.tenant_id = ${tenantId}::uuid and not q.replayed and q.due_at > now()
+             and q.endpoint_id = ${endpointId}::uuid and q.delivery_id is null
            order by q.due_at
            limit ${HURRIED_A_STATEMENT}::int
         ), free as materialized (
-          select f.id
-            from waiting w
-           cross join lateral (
-                 select q.id from webhook_queues q
-                  -- By its key, as in a claim.
-                  where q.id = w.id and case when q.id is not null then q.due_at > now() and q.lease_token is null end
-                    for update of q skip locked) f
+          -- Not skipped when it is locked: an outcome that knows nothing of the change may be writing its retry.
+          select q.id from webhook_queues q
+           where q.id = any(array(select id from waiting))
+             and case when q.id is not null then q.due_at > now() and q.lease_token is null end
+           order by q.id
+             for update
         )
-        update webhook_queues q set due_at = ${DUE_NOW} where q.id = any(array(select id from free))`;
+        update webhook_queues q set due_at = ${DUE_NOW}, hurried = true where q.id = any(array(select id from free))`;
       if (hurried === 0) return;
     }
   }

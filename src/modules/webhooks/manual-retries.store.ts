@@ -21,8 +21,10 @@ interface Replayed extends PagePosition {
 
 /** A receiver that has just come back gets a replay at this pace at most, beside what is due anyway. */
 export const REPLAY_PACE_MS = 10;
-/** Manual retries of a tenant that may wait at once. */
+/** Webhooks that the replays of a tenant may have waiting at once. */
 export const MOST_WAITING = 10_000;
+/** And so many more that were asked for one by one: a replay must not keep a person from trying one. */
+export const MOST_SINGLE = 1_000;
 
 /** Sending again what a person asks for: each request is a queue of its own, so that none is swallowed by another. */
 @Injectable()
@@ -37,13 +39,31 @@ export class ManualRetriesStore {
              coalesce(greatest(extract(epoch from max(due_at) filter (where lease_token is null) - now()) * 1000, 0), 0)::float8
                as "pacedForMs"
         from (select due_at, lease_token from webhook_queues
-               where tenant_id = ${tenantId}::uuid and delivery_id is not null order by due_at desc limit ${MOST_WAITING}::int) w`;
+               where tenant_id = ${tenantId}::uuid and delivery_id is not null
+               order by due_at desc limit ${MOST_WAITING + MOST_SINGLE}::int) w`;
     return row ?? { count: 0, pacedForMs: 0 };
   }
 
   /** Due at once. */
   async insert(tenantId: string, delivery: { id: string; endpointId: string | null; url: string }): Promise<void> {
-    await this.insertMany(tenantId, [delivery], 0);
+    await this.insertMany(tenantId, [delivery], 0, false);
+  }
+
+  /**
+   * Takes back what waits of a tenant's replays, but for what is under way.
+   *
+   * @param endpointId null: to whatever receiver
+   * @returns how many
+   */
+  async cancelReplays(tenantId: string, endpointId: string | null): Promise<number> {
+    return this.prisma.$executeRaw`
+      delete from webhook_queues
+       where id = any(array(
+         select q.id from webhook_queues q
+          where q.tenant_id = ${tenantId}::uuid and q.delivery_id is not null and q.replayed and q.lease_token is null
+            and ${endpointId ? Prisma.sql`q.endpoint_id = ${endpointId}::uuid` : Prisma.sql`true`}
+          order by q.id
+            for update of q skip locked))`;
   }
 
   /**
@@ -72,7 +92,7 @@ export class ManualRetriesStore {
        order by d.created_at, d.id
        limit ${limit}::int`;
     const sent = rows.filter(({ gone }) => !gone);
-    await this.insertMany(tenantId, sent, delayMs);
+    await this.insertMany(tenantId, sent, delayMs, true);
     const last = rows.at(-1);
     return { count: sent.length, read: rows.length, last: rows.length === limit && last ? last : null };
   }
@@ -81,6 +101,7 @@ export class ManualRetriesStore {
     tenantId: string,
     deliveries: { id: string; endpointId: string | null; url: string }[],
     delayMs: number,
+    replayed: boolean,
   ): Promise<void> {
     const rows = deliveries.map(({ id, endpointId, url }, i) => ({
       id: uuidv7(),
@@ -90,8 +111,8 @@ export class ManualRetriesStore {
       delay_ms: delayMs + i * REPLAY_PACE_MS,
     }));
     await this.prisma.$executeRaw`
-      insert into webhook_queues (id, tenant_id, endpoint_id, delivery_id, origin, due_at)
-      select r.id, ${tenantId}::uuid, r.endpoint_id, r.delivery_id, r.origin,
+      insert into webhook_queues (id, tenant_id, endpoint_id, delivery_id, origin, replayed, due_at)
+      select r.id, ${tenantId}::uuid, r.endpoint_id, r.delivery_id, r.origin, ${replayed},
              date_trunc('milliseconds', now() + r.delay_ms * interval '1 millisecond')
         from json_to_recordset(${JSON.stringify(rows)}::json) as r(
           id uuid, delivery_id uuid, endpoint_id uuid, origin text, delay_ms float8)`;

@@ -1,5 +1,5 @@
 import { Body, Controller, Get, HttpCode, Param, Post, Query } from '@nestjs/common';
-import { ApiOperation, ApiResponse, ApiTags } from '@nestjs/swagger';
+import { ApiBody, ApiOperation, ApiResponse, ApiTags } from '@nestjs/swagger';
 import { ApiProblems } from '../../common/http/api-problems.js';
 import type { Page } from '../../common/http/cursor.js';
 import { IdPipe } from '../../common/validation/id.pipe.js';
@@ -7,6 +7,8 @@ import { NoBody } from '../../common/validation/no-body.js';
 import { BodyPipe, QueryPipe } from '../../common/validation/validate.pipe.js';
 import { RequireScope, Tenant, type CurrentTenant } from '../tenants/auth.guard.js';
 import {
+  CanceledReplaysResource,
+  CancelReplaysDto,
   DeliveryDetailResource,
   DeliveryPage,
   DeliveryResource,
@@ -48,6 +50,23 @@ export class WebhookDeliveriesController {
   @ApiProblems('validation_failed', 'rate_limited')
   replay(@Tenant() tenant: CurrentTenant, @Body(new BodyPipe(ReplayDto)) body: ReplayDto): Promise<ReplayResource> {
     return this.deliveries.replay(tenant.id, body);
+  }
+
+  @Post('replay/cancel')
+  @HttpCode(200)
+  @RequireScope('webhooks:write')
+  @ApiOperation({
+    summary: 'Stop replays',
+    description: 'What they have not sent yet is not sent. What is scheduled anyway, and single retries, stay.',
+  })
+  @ApiBody({ type: CancelReplaysDto, required: false })
+  @ApiResponse({ status: 200, type: CanceledReplaysResource })
+  @ApiProblems('validation_failed')
+  cancelReplays(
+    @Tenant() tenant: CurrentTenant,
+    @Body(new BodyPipe(CancelReplaysDto)) body: CancelReplaysDto,
+  ): Promise<CanceledReplaysResource> {
+    return this.deliveries.cancelReplays(tenant.id, body);
   }
 
   @Post('verify')

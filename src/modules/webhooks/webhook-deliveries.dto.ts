@@ -79,6 +79,15 @@ export class ReplayDto {
   cursor?: string | null;
 }
 
+/** Body of `POST /v1/webhook-deliveries/replay/cancel`. */
+export class CancelReplaysDto {
+  @CheckedStringField(
+    { ...ID, description: 'Only what goes to this standing endpoint; omitted: everything.', nullable: true },
+    checkUuid,
+  )
+  endpoint_id?: string | null;
+}
+
 /** Body of `POST /v1/webhook-deliveries/verify`. */
 export class VerifyDto {
   @CheckedJsonField(
@@ -205,6 +214,12 @@ export class ReplayResource {
   @ApiProperty({ description: 'Deliveries that are sent again.', example: 42 }) replayed!: number;
   @ApiProperty({ type: String, nullable: true, description: 'There is more: ask again with this cursor.' })
   next_cursor!: string | null;
+}
+
+export class CanceledReplaysResource {
+  @ApiProperty({ enum: ['webhook_replay'] }) object!: 'webhook_replay';
+  @ApiProperty({ type: 'integer', description: 'Deliveries that are not sent again after all.', example: 42 })
+  canceled!: number;
 }
 
 class CheckResource {

@@ -6,8 +6,16 @@ import { WakeUps } from '../../common/loops/wake-ups.js';
 import { DeliveriesStore } from './deliveries.store.js';
 import { deliveryDetail, deliveryResource } from './delivery-resource.js';
 import { diagnose } from './diagnosis/signature-diagnosis.js';
-import { ManualRetriesStore, MOST_WAITING, REPLAY_PACE_MS, type ReplayRange } from './manual-retries.store.js';
+import {
+  ManualRetriesStore,
+  MOST_SINGLE,
+  MOST_WAITING,
+  REPLAY_PACE_MS,
+  type ReplayRange,
+} from './manual-retries.store.js';
 import type {
+  CanceledReplaysResource,
+  CancelReplaysDto,
   DeliveryDetailResource,
   DeliveryResource,
   DiagnosisResource,
@@ -55,7 +63,7 @@ export class WebhookDeliveriesService {
     const delivery = await this.deliveries.find(tenantId, id);
     if (!delivery) throw notFound();
     if (delivery.endpointGone) throw new Problem('invalid_state', 'Its endpoint was deleted.');
-    await this.waiting(tenantId);
+    await this.waiting(tenantId, MOST_WAITING + MOST_SINGLE);
     await this.retries.insert(tenantId, delivery);
     this.wakeUps.ring('deliveries');
     return deliveryResource(delivery);
@@ -66,7 +74,7 @@ export class WebhookDeliveriesService {
     const list = `webhook-replay/${tenantId}`;
     const range = rangeOf(dto);
     let after: PagePosition | null | undefined = this.cursors.decode(list, dto.cursor ?? undefined);
-    const { count: waiting, pacedForMs } = await this.waiting(tenantId);
+    const { count: waiting, pacedForMs } = await this.waiting(tenantId, MOST_WAITING);
     let [replayed, read] = [0, 0];
     do {
       const limit = Math.min(READ_A_BATCH, MOST_WAITING - waiting - replayed);
@@ -81,11 +89,19 @@ export class WebhookDeliveriesService {
     return { object: 'webhook_replay', replayed, next_cursor: next };
   }
 
+  /** Takes back what waits of earlier replays; what is under way is not called back. */
+  async cancelReplays(
+    tenantId: string,
+    { endpoint_id: endpointId }: CancelReplaysDto,
+  ): Promise<CanceledReplaysResource> {
+    return { object: 'webhook_replay', canceled: await this.retries.cancelReplays(tenantId, endpointId ?? null) };
+  }
+
   /** @throws Problem 429 when the tenant may not ask for more now */
-  private async waiting(tenantId: string): Promise<{ count: number; pacedForMs: number }> {
+  private async waiting(tenantId: string, most: number): Promise<{ count: number; pacedForMs: number }> {
     const waiting = await this.retries.findWaiting(tenantId);
-    if (waiting.count < MOST_WAITING) return waiting;
-    const detail = `${MOST_WAITING} retries that you asked for wait to be sent; ask for more when they are.`;
+    if (waiting.count < most) return waiting;
+    const detail = `${waiting.count} retries that you asked for wait to be sent; ask for more when they are, or cancel replays.`;
     throw new Problem('rate_limited', detail, { retryAfterSeconds: FULL_RETRY_SECONDS });
   }
 
@@ -103,27 +119,28 @@ export class WebhookDeliveriesService {
   }
 }
 
-function rangeOf({ since, until, endpoint_id: endpointId, status }: ReplayDto): ReplayRange {
-  const range = {
-    since: new Date(since),
-    until: until ? new Date(until) : new Date(),
+function rangeOf({ since: sinceText, until, endpoint_id: endpointId, status }: ReplayDto): ReplayRange {
+  const [sinceMs, nowMs] = [Date.parse(sinceText), Date.now()];
+  if (sinceMs >= nowMs) throw Problem.invalid({ since: ['must be in the past'] });
+  // Nothing has happened later than now.
+  const untilMs = until ? Math.min(Date.parse(until), nowMs) : nowMs;
+  if (untilMs <= sinceMs) throw Problem.invalid({ until: ['must be after since'] });
+  if (untilMs - sinceMs > LONGEST_RANGE_MS) {
+    throw Problem.invalid({ since: [`must not be more than 90 days before ${until ? 'until' : 'now'}`] });
+  }
+  return {
+    since: new Date(sinceMs),
+    until: new Date(untilMs),
     endpointId: endpointId ?? null,
     status: status ?? null,
   };
-  const lengthMs = range.until.getTime() - range.since.getTime();
-  if (lengthMs <= 0) {
-    const field = until ? 'until' : 'since';
-    throw Problem.invalid({ [field]: [until ? 'must be after since' : 'must be in the past'] });
-  }
-  if (lengthMs > LONGEST_RANGE_MS) throw Problem.invalid({ since: ['must not be more than 90 days before until'] });
-  return range;
+}
+
+function notFound(): Problem {
+  return Problem.notFound('The webhook delivery');
 }
 
 /** As a diagnosis names it. */
 function ownerOf({ endpointId }: { endpointId: string | null }): string {
   return endpointId ?? 'callback_url';
-}
-
-function notFound(): Problem {
-  return Problem.notFound('The webhook delivery');
 }

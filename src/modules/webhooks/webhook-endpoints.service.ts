@@ -79,7 +79,6 @@ export class WebhookEndpointsService {
   async update(tenant: CurrentTenant, id: string, dto: UpdateEndpointDto): Promise<EndpointResource> {
     const { url, events, description, headers, status } = dto;
     if (url !== undefined) this.checkUrl(tenant, url);
-    const before = found(await this.endpoints.find(tenant.id, id));
     const changed = await this.endpoints.update(tenant.id, id, {
       ...(url !== undefined && { url }),
       ...(events !== undefined && { events }),
@@ -87,14 +86,14 @@ export class WebhookEndpointsService {
       ...(headers !== undefined && { headersCiphertext: this.headers.seal(tenant.id, id, headers ?? {}) }),
       ...(status !== undefined && { status }),
     });
-    const endpoint = found(changed);
-    // Only then: a client that sets what is set already, again and again, must not use up the retries.
-    if (endpoint.url !== before.url || (status === 'enabled' && before.status !== 'enabled')) await this.hurry(before);
+    if (!changed) throw notFound();
+    // Only then: a client that sets what is set already, again and again, must not have everything tried each time.
+    if (changed.isAnew) await this.hurry(changed.before);
     if (status === 'enabled') {
       await this.queues.releaseHeldAnyTenant(RELEASED_AT_ONCE);
       this.wakeUps.ring('deliveries');
     }
-    return this.resource(endpoint);
+    return this.resource(changed.after);
   }
 
   async delete(tenant: CurrentTenant, id: string): Promise<void> {

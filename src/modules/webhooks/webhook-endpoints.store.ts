@@ -85,21 +85,33 @@ export class WebhookEndpointsStore {
     return rows.map(toRecord);
   }
 
-  /** One that is enabled anew has failed nothing yet. Null when the tenant has no such endpoint. */
-  async update(tenantId: string, id: string, changes: EndpointChanges): Promise<EndpointRecord | null> {
+  /**
+   * Another receiver, or one that is enabled anew, has failed nothing yet.
+   *
+   * @returns what it was and what it is, and whether that is such a receiver; null when the tenant has no such endpoint
+   */
+  async update(
+    tenantId: string,
+    id: string,
+    changes: EndpointChanges,
+  ): Promise<{ before: EndpointRecord; after: EndpointRecord; isAnew: boolean } | null> {
     const { url, status } = changes;
-    const data = {
-      ...changes,
-      ...(url !== undefined && { origin: new URL(url).origin }),
-      ...(status !== undefined && { statusReason: null }),
-      // Another receiver, or one that was mended, has failed nothing yet.
-      ...((url !== undefined || status === 'enabled') && { failingSince: null }),
-    };
     return this.prisma.$transaction(async (tx) => {
-      const { count } = await tx.webhookEndpoint.updateMany({ where: { tenantId, id, deletedAt: null }, data });
-      if (count === 0) return null;
+      await tx.$queryRaw`select id from webhook_endpoints where tenant_id = ${tenantId}::uuid and id = ${id}::uuid for update`;
+      const before = await tx.webhookEndpoint.findFirst({ where: { tenantId, id, deletedAt: null }, select: SHOWN });
+      if (!before) return null;
+      const isAnother = url !== undefined && url !== before.url;
+      const isAnew = isAnother || (status === 'enabled' && before.status !== 'enabled');
+      const data = {
+        ...changes,
+        ...(isAnother && { origin: new URL(url).origin }),
+        ...(status !== undefined && { statusReason: null }),
+        ...(isAnew && { failingSince: null, revision: { increment: 1 } }),
+      };
+      await tx.webhookEndpoint.update({ where: { id }, data });
       await tx.$executeRaw`update webhook_endpoints set updated_at = now() where tenant_id = ${tenantId}::uuid and id = ${id}::uuid`;
-      return toRecord(await tx.webhookEndpoint.findFirstOrThrow({ where: { tenantId, id }, select: SHOWN }));
+      const after = await tx.webhookEndpoint.findFirstOrThrow({ where: { tenantId, id }, select: SHOWN });
+      return { before: toRecord(before), after: toRecord(after), isAnew };
     });
   }
 
@@ -117,11 +129,11 @@ export class WebhookEndpointsStore {
   }
 
   /**
-   * Disables an endpoint that is enabled, and writes the webhook about it to the tenant's other endpoints that want it.
+   * Disables an endpoint, paused or not, and writes the webhook about it to the tenant's other endpoints that want it.
    *
    * @param url that has failed: the endpoint may have another one by now
    * @param write the body of that webhook
-   * @returns false when it was not enabled any more, or is another receiver by now
+   * @returns false when it was disabled already, or is another receiver by now
    */
   async disable(
     tenantId: string,
@@ -134,7 +146,7 @@ export class WebhookEndpointsStore {
       const count = await tx.$executeRaw`
         update webhook_endpoints set status = 'disabled', status_reason = ${reason}, updated_at = now()
          where tenant_id = ${tenantId}::uuid and id = ${id}::uuid and url = ${url}
-           and status = 'enabled' and deleted_at is null`;
+           and status <> 'disabled' and deleted_at is null`;
       if (count === 0) return false;
       const endpoint = toRecord(await tx.webhookEndpoint.findFirstOrThrow({ where: { tenantId, id }, select: SHOWN }));
       const listeners = await tx.webhookEndpoint.findMany({

@@ -126,9 +126,10 @@ export class WebhooksDispatcher implements OnApplicationBootstrap {
   }
 
   /** A test is made once: whoever asked for it is looking. Another manual attempt that fails leaves the schedule as it is. */
-  private judge({ attempts, manual, eventType }: ClaimedDelivery, outcome: OutboundOutcome): Verdict {
+  private judge({ attempts, hurried, manual, eventType }: ClaimedDelivery, outcome: OutboundOutcome): Verdict {
     const isTest = eventType === TEST_WEBHOOK_TYPE;
-    const verdict = verdictOf(outcome, attempts, this.config.callbackRetryScheduleMs);
+    const madeBefore = hurried ? Math.max(0, attempts - 1) : attempts;
+    const verdict = verdictOf(outcome, madeBefore, this.config.callbackRetryScheduleMs);
     if (verdict.status === 'delivered' || isGone(outcome) || !(manual || isTest)) return verdict;
     return { ...verdict, status: isTest ? 'exhausted' : 'failing', retryInMs: null };
   }
@@ -143,7 +144,7 @@ export class WebhooksDispatcher implements OnApplicationBootstrap {
     if (!marked.written) this.metrics.lostLeases.inc({ loop: 'dispatcher' });
     if (marked.more) this.wakeUps.wake('deliveries');
     if (marked.endpointFailed) await this.disable(delivery, 'failing');
-    if (marked.written && verdict.status === 'exhausted') this.tellOfLoss(delivery, verdict);
+    if (marked.lost) this.tellOfLoss(delivery, verdict);
   }
 
   /** Whoever asked for a test is looking. */

@@ -167,7 +167,10 @@ describe('a manual retry', () => {
     expect(after).toMatchObject({ last_error: null, attempts: { length: 5 } });
   });
 
-  it('should let the later webhooks of the job go when it gets the first one through', async () => {
+  it.each([
+    ['gets the first one through', 204, 'delivered'],
+    ['is refused for good', 410, 'exhausted'],
+  ])('should let the later webhooks of the job go when it %s', async (_, answer, becomes) => {
     const team = await stage.team();
     answers((response) => void response.writeHead(503, { 'retry-after': '3600' }).end());
     const created = await stage.video(team, stage.callback);
@@ -182,12 +185,24 @@ describe('a manual retry', () => {
       () => list(team, `?job_id=${id}`),
       (found) => found.length === 2,
     );
-    answers((response) => void response.writeHead(204).end());
+    stage.receiver.answer(({ headers }, response) => {
+      response.writeHead(headers['webhook-id'] === first?.id ? answer : 204).end();
+    });
     await post(team, `/${first?.id}/retry`);
     await eventually(
       () => list(team, `?job_id=${id}`),
-      (found) => found.every(({ status }) => status === 'delivered'),
+      (found) => found.map(({ status }) => status).join() === `delivered,${becomes}`,
     );
+  });
+
+  it('should not count as given up what was delivered before, whatever it comes to', async () => {
+    const team = await stage.team();
+    const made = await delivery(team, 'delivered');
+    const before = await stage.metric('gateway_webhooks_given_up_total{reason="gone"}');
+    answers((response) => void response.writeHead(410).end());
+    await post(team, `/${made.id}/retry`);
+    expect(await untilAttempts(team, made.id, 2)).toMatchObject({ status: 'delivered' });
+    expect(await stage.metric('gateway_webhooks_given_up_total{reason="gone"}')).toBe(before);
   });
 
   it('should be refused with a field, as it takes none (contract, section 2)', async () => {

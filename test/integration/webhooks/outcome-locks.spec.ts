@@ -47,7 +47,10 @@ async function claimed(): Promise<ClaimedDelivery> {
      returning id, queue_id as "queueId"`,
     [tenantId, leaseToken],
   );
-  return { ...row!, version: 1, manual: false, endpointId: null } as ClaimedDelivery;
+  return {
+    ...row!,
+    ...{ version: 1, manual: false, hurried: false, endpointId: null, endpointRevision: null },
+  } as ClaimedDelivery;
 }
 
 async function countWaiting(): Promise<number> {
@@ -120,6 +123,35 @@ describe('the outcome of a webhook whose queue gets another one', () => {
       { event_type: 'job.queued', status: 'superseded', attempts: 5, log: 1 },
       { event_type: 'job.finished', status: 'pending', attempts: 0, log: 0 },
     ]);
+  });
+});
+
+describe('an endpoint whose row somebody holds', () => {
+  it('should not hold up what is noted of its webhooks and of others (invariant 16)', async () => {
+    const store = stage.gateway.app.get(DeliveryOutcomesStore, { strict: false });
+    const endpointId = randomUUID();
+    await stage.sql(
+      `insert into webhook_endpoints (id, tenant_id, url, origin) values ($1, $2, 'https://a.example.com/', 'https://a.example.com')`,
+      [endpointId, tenantId],
+    );
+    const other = await stage.pool.connect();
+    try {
+      await other.query('begin');
+      await other.query('select 1 from webhook_endpoints where id = $1 for update', [endpointId]);
+      const outcome = { leaseToken, status: 'failing', retryInMs: 60_000, error: 'no', attempt: null } as const;
+      const deliveries = [{ ...(await claimed()), endpointId, endpointRevision: 0 }, await claimed()];
+      const marked = await Promise.all(deliveries.map((delivery) => store.mark({ ...outcome, delivery })));
+      expect(marked.map(({ written }) => written)).toEqual([true, true]);
+      await other.query('commit');
+      const again = { ...(await claimed()), endpointId, endpointRevision: 0 };
+      expect(await store.mark({ ...outcome, delivery: again })).toMatchObject({ written: true });
+    } finally {
+      other.release();
+    }
+    const failing = await stage.sql('select 1 from webhook_endpoints where id = $1 and failing_since is not null', [
+      endpointId,
+    ]);
+    expect(failing).toHaveLength(1);
   });
 });
 

@@ -118,7 +118,12 @@ async function markDelivered(prisma: PrismaService): Promise<void> {
   const none = { queueId: randomUUID() };
   // A delivery has the id of its queue here.
   const claimed = (underWay.length > 0 ? underWay : [none]).map(
-    (queue) => ({ manual: false, endpointId: null, version: 1, id: queue.queueId, ...queue }) as ClaimedDelivery,
+    (queue) =>
+      ({
+        ...{ manual: false, hurried: false, endpointId: null, endpointRevision: null, version: 1 },
+        id: queue.queueId,
+        ...queue,
+      }) as ClaimedDelivery,
   );
   await Promise.all(claimed.map((delivery) => store.mark({ ...result, delivery })));
 }
