@@ -5,6 +5,7 @@ import pg from 'pg';
 import { Prisma, PrismaClient } from '../../generated/prisma/client.js';
 import { CONFIG, type Config } from '../config/config.js';
 import { SESSION_BOUNDS } from './session-bounds.js';
+import { ANSWER_TIMEOUT_MS, dropVanished } from './vanished-connections.js';
 
 /**
  * Every statement here is meant to look its few rows up in an index. A plan that was cached while a table was small would
@@ -44,6 +45,7 @@ export class PrismaService extends PrismaClient implements OnModuleDestroy {
       connectionString: config.databaseUrl,
       connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
       idleTimeoutMillis: IDLE_TIMEOUT_MS,
+      query_timeout: ANSWER_TIMEOUT_MS,
       ...SESSION_BOUNDS,
       // The last of two settings counts.
       options: [databaseOptions, ...SESSION_OPTIONS, `-c search_path="${schema}"`].join(' ').trim(),
@@ -52,7 +54,10 @@ export class PrismaService extends PrismaClient implements OnModuleDestroy {
     const pool = new pg.Pool({ ...options, max: POOL_SIZE });
     const claims = new pg.Pool({ ...options, max: 1 });
     // An idle connection that breaks is dropped by its pool; whoever needs one gets another, or learns that there is none.
-    for (const each of [pool, claims]) each.on('error', () => undefined);
+    for (const each of [pool, claims]) {
+      each.on('error', () => undefined);
+      dropVanished(each);
+    }
     super({
       adapter: new PrismaPg(pool, { schema, statementNameGenerator: ({ sql }) => nameOf(sql) }),
       errorFormat: 'minimal',

@@ -38,6 +38,11 @@ class Wire {
     for (const socket of this.sockets) socket.destroy();
   }
 
+  /** Whoever is connected hears nothing any more; new connections work. */
+  freeze(): void {
+    for (const socket of this.sockets) socket.unpipe().pause();
+  }
+
   close(): void {
     this.sever();
     this.server.close();
@@ -103,6 +108,19 @@ describe('a database that is away', () => {
       (await request(gateway.url).get(`/v1/jobs/${created.body.id}`).set(auth)).body as never;
     const job = await eventually(read, ({ status }) => status === 'queued');
     expect(job.tensorpix_id).toBe([...simulator.state.jobs.keys()][0]);
+  });
+
+  it('should hold up nobody for long when it vanished without a word, and be over with the connections to it', async () => {
+    // Many connections, so that going through one after the other would not end in time.
+    await Promise.all(Array.from({ length: 40 }, () => request(gateway.url).get('/v1/jobs').set(auth).expect(200)));
+    wire.freeze();
+    const answers = await Promise.all([
+      request(gateway.url).post('/v1/jobs').set(auth).send(VIDEO),
+      request(gateway.url).get('/health/ready'),
+    ]);
+    expect(answers.map(({ status }) => status)).toEqual([503, 503]);
+    await request(gateway.url).get('/health/ready').expect(200);
+    await request(gateway.url).post('/v1/jobs').set(auth).send(VIDEO).expect(201);
   });
 
   it('should end no event stream, which goes on when it is back, and should tell a new one to come back', async () => {
