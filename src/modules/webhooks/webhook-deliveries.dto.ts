@@ -126,7 +126,7 @@ export class DeliveryResource {
   job_id!: string | null;
   @ApiProperty({ type: String, format: 'uuid', nullable: true, description: 'null: the `callback_url` of the job.' })
   endpoint_id!: string | null;
-  @ApiProperty({ example: 3 }) sequence!: number;
+  @ApiProperty({ type: 'integer', example: 3 }) sequence!: number;
   @ApiProperty({ example: 'https://hooks.example.com/tensorpix' }) url!: string;
   @ApiProperty({ enum: [...DELIVERY_STATUSES] }) status!: DeliveryStatus;
   @ApiProperty({ description: 'Scheduled attempts made; manual ones are in the log only.', example: 1 })
@@ -186,7 +186,7 @@ export class AttemptResource {
     description: 'As sent, all of them, also where nothing took them; the values of your own headers are hidden.',
   })
   request_headers!: Record<string, string>;
-  @ApiProperty({ type: Number, nullable: true }) response_status!: number | null;
+  @ApiProperty({ type: 'integer', nullable: true }) response_status!: number | null;
   @ApiProperty({
     type: String,
     nullable: true,
@@ -211,7 +211,7 @@ export class DeliveryPage {
 
 export class ReplayResource {
   @ApiProperty({ enum: ['webhook_replay'] }) object!: 'webhook_replay';
-  @ApiProperty({ description: 'Deliveries that are sent again.', example: 42 }) replayed!: number;
+  @ApiProperty({ type: 'integer', description: 'Deliveries that are sent again.', example: 42 }) replayed!: number;
   @ApiProperty({ type: String, nullable: true, description: 'There is more: ask again with this cursor.' })
   next_cursor!: string | null;
 }

@@ -5,6 +5,7 @@ import { isUuid } from '../../common/validation/id.pipe.js';
 import { WakeUps } from '../../common/loops/wake-ups.js';
 import { DeliveriesStore } from './deliveries.store.js';
 import { deliveryDetail, deliveryResource } from './delivery-resource.js';
+import { headerOf } from './diagnosis/pasted-headers.js';
 import { diagnose } from './diagnosis/signature-diagnosis.js';
 import {
   ManualRetriesStore,
@@ -109,7 +110,7 @@ export class WebhookDeliveriesService {
   async verify(tenantId: string, { headers, body, secret }: VerifyDto): Promise<DiagnosisResource> {
     const known = await this.secrets.findAll(tenantId);
     const id = Object.entries(headers)
-      .find(([name]) => name.toLowerCase() === 'webhook-id')?.[1]
+      .find(([name]) => headerOf(name) === 'webhook-id')?.[1]
       .trim();
     const delivery = id && isUuid(id) ? await this.deliveries.find(tenantId, id) : null;
     const sent = delivery && { owner: ownerOf(delivery), body: delivery.body };

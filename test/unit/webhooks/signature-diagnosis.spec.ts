@@ -105,6 +105,14 @@ describe('the diagnosis of a correct webhook', () => {
     expect(check(diagnosis, 'secret').detail).toContain('2026-11-20T10:00:00.500Z');
   });
 
+  it('should take names of headers as CGI has them, and so PHP and WSGI', () => {
+    const names = Object.entries(signed()).map(([name, value]) => [
+      `HTTP_${name.toUpperCase().replaceAll('-', '_')}`,
+      value,
+    ]);
+    expect(look({ headers: Object.fromEntries(names) as Record<string, string> }).valid).toBe(true);
+  });
+
   it('should take names of headers in any case, and other headers beside them', () => {
     const headers = Object.fromEntries(Object.entries(signed()).map(([name, value]) => [name.toUpperCase(), value]));
     expect(look({ headers: { Host: 'example.com', ...headers } }).valid).toBe(true);

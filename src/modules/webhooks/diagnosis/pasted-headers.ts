@@ -15,7 +15,7 @@ export interface ReadHeaders {
 export function readHeaders(pasted: Record<string, string>): ReadHeaders {
   const problems: string[] = [];
   const read = (wanted: string): string | null => {
-    const found = Object.entries(pasted).filter(([name]) => name.trim().toLowerCase() === wanted);
+    const found = Object.entries(pasted).filter(([name]) => headerOf(name) === wanted);
     const values = new Set(found.map(([, value]) => value.trim()));
     const [value] = values;
     if (value === undefined)
@@ -29,6 +29,15 @@ export function readHeaders(pasted: Record<string, string>): ReadHeaders {
   const [id, timestamp, signature] = [read('webhook-id'), read('webhook-timestamp'), read('webhook-signature')];
   const check = judged('headers', problems, 'webhook-id, webhook-timestamp and webhook-signature are there.');
   return { check, id, timestamp, signature };
+}
+
+/** The header of a pasted name, which may be as CGI has it (RFC 3875, section 4.1.18), and so PHP and WSGI: HTTP_WEBHOOK_ID. */
+export function headerOf(name: string): string {
+  return name
+    .trim()
+    .toLowerCase()
+    .replace(/^http_/, '')
+    .replaceAll('_', '-');
 }
 
 /** A `webhook-timestamp`, with what the signature is judged with. */
