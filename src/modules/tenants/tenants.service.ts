@@ -23,6 +23,12 @@ import type { TokenColumns, TokenStatus } from './token-columns.store.js';
 
 const DEFAULT_PAGE = 20;
 
+const OUTCOME_UNKNOWN =
+  'The outcome of a call with the present token is still unknown; the token can be replaced afterwards.';
+const NO_PROOF =
+  'Another tenant shares the TensorPix account of the present token, and no job of it is known by which TensorPix could show whether the new token sees the same account. Send a job with the present token first, or create a tenant with the new token.';
+const CANNOT_TELL = 'TensorPix could not tell whether the new token belongs to the same account.';
+
 /** Tenants and their keys (contract, section 3). */
 @Injectable()
 export class TenantsService {
@@ -54,7 +60,7 @@ export class TenantsService {
     return this.cursors.page('tenants', rows, limit, toResource);
   }
 
-  /** @throws Problem 400 (token refused), 404, 409 (token of another account while jobs are under way) */
+  /** @throws Problem 400 (token refused), 404, 409 (token of another account while jobs are under way, or nothing tells), 503 */
   async update(id: string, dto: UpdateTenantDto): Promise<TenantResource> {
     const tenant = found(await this.tenants.find(id));
     const token = dto.tensorpix_token === undefined ? undefined : await this.replacement(tenant, dto.tensorpix_token);
@@ -125,23 +131,21 @@ export class TenantsService {
     return this.tokenColumns(tenant.id, token, accountId, status);
   }
 
-  /** The tenant's account if this token sees it, null if it sees another or nothing tells and nothing hangs on it. */
+  /**
+   * The tenant's account if this token sees it, null if it sees another. Whoever cannot tell must not guess: of two accounts
+   * here that are one at TensorPix, either could take the other's job for its own.
+   */
   private async accountShownTo(token: string, tenant: TenantRecord): Promise<string | null> {
-    const { mayBeThere, accountIsActive, proofId } = await this.tenants.findStanding(tenant);
-    const sees = proofId === null ? null : await this.sees(token, proofId);
-    if (sees === true) return tenant.accountId;
-    if (sees === false && mayBeThere) throw anotherAccount();
-    if (sees === null && proofId !== null && (mayBeThere || accountIsActive)) {
-      throw new Problem('unavailable', 'TensorPix could not tell whether the new token belongs to the same account.', {
-        retryAfterSeconds: 30,
-      });
+    const { mayBeThere, isShared, proofId } = await this.tenants.findStanding(tenant);
+    if (proofId === null) {
+      if (mayBeThere) throw new Problem('invalid_state', OUTCOME_UNKNOWN);
+      if (isShared) throw new Problem('invalid_state', NO_PROOF);
+      return null;
     }
-    if (mayBeThere && proofId === null) {
-      throw new Problem(
-        'invalid_state',
-        'The outcome of a call with the present token is still unknown; the token can be replaced afterwards.',
-      );
-    }
+    const sees = await this.sees(token, proofId);
+    if (sees === null) throw new Problem('unavailable', CANNOT_TELL, { retryAfterSeconds: 30 });
+    if (sees) return tenant.accountId;
+    if (mayBeThere) throw anotherAccount();
     return null;
   }
 

@@ -41,8 +41,8 @@ export interface TenantRecord {
 export interface AccountStanding {
   /** TensorPix has, or may have, jobs of this tenant that have not ended. */
   mayBeThere: boolean;
-  /** It has some of any tenant of the account. */
-  accountIsActive: boolean;
+  /** Another tenant has the account too. */
+  isShared: boolean;
   /** a job of the account; null when there never was one */
   proofId: number | null;
 }
@@ -160,19 +160,29 @@ export class TenantsStore {
    * one: the newest under way, else the newest of all, whichever tenant of the account sent it.
    */
   async findStanding({ id, accountId }: Pick<TenantRecord, 'id' | 'accountId'>): Promise<AccountStanding> {
-    const [mayBeThere, [active]] = await Promise.all([
+    const [mayBeThere, isShared, active] = await Promise.all([
       mayHaveJobs(this.prisma, id),
-      this.prisma.$queryRaw<{ tensorpixId: bigint }[]>`
-        select j.tensorpix_id as "tensorpixId" from jobs j
-         where j.account_id = ${accountId}::uuid and j.status in ('queued', 'processing') and j.tensorpix_id is not null
-         order by j.submitted_at desc limit 1`,
+      this.isShared(id, accountId),
+      this.findActive(accountId),
     ]);
     const proof = active ?? (await this.findNewest(accountId));
-    return {
-      mayBeThere,
-      accountIsActive: active !== undefined,
-      proofId: proof ? Number(proof.tensorpixId) : null,
-    };
+    return { mayBeThere, isShared, proofId: proof ? Number(proof.tensorpixId) : null };
+  }
+
+  private async isShared(id: string, accountId: string): Promise<boolean> {
+    const other = await this.prisma.tenant.findFirst({
+      where: { accountId, deletedAt: null, NOT: { id } },
+      select: { id: true },
+    });
+    return other !== null;
+  }
+
+  private async findActive(accountId: string): Promise<{ tensorpixId: bigint } | undefined> {
+    const [row] = await this.prisma.$queryRaw<{ tensorpixId: bigint }[]>`
+      select j.tensorpix_id as "tensorpixId" from jobs j
+       where j.account_id = ${accountId}::uuid and j.status in ('queued', 'processing') and j.tensorpix_id is not null
+       order by j.submitted_at desc limit 1`;
+    return row;
   }
 
   private async findNewest(accountId: string): Promise<{ tensorpixId: bigint } | undefined> {

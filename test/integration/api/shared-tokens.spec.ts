@@ -92,6 +92,53 @@ describe('a token that two tenants share and TensorPix has replaced', () => {
   });
 });
 
+describe('a token that two tenants share, replaced while nothing tells whose the new one is', () => {
+  const standing = async (team: Team, other: Team) => [await accountOf(team), await accountOf(other), await accounts()];
+
+  it.each(['server_error', 'rate_limited', 'forbidden'] as const)(
+    'should be kept when TensorPix answers the look for an ended job with %s, and replaced afterwards',
+    async (kind) => {
+      const team = await stage.team();
+      const other = await sharing(team);
+      await stage.untilRow(idOf(await stage.video(team)), ({ status }) => status === 'finished');
+      const before = await standing(team, other);
+      const token = rotated(team);
+      stage.fault({ ...team, token }, kind, { match: { method: 'GET', path: '/api/jobs/' } });
+      const refused = await patchToken(team, token);
+      expect([refused.status, refused.body.code, refused.headers['retry-after']]).toEqual([503, 'unavailable', '30']);
+      expect([await isKnown(token), ...(await standing(team, other))]).toEqual([false, ...before]);
+
+      stage.endFaults({ ...team, token });
+      expect((await patchToken(team, token)).status).toBe(200);
+      expect(await standing(team, other)).toEqual(before);
+    },
+  );
+
+  it('should be kept when there is no job to tell by, until there is one', async () => {
+    const team = await stage.team();
+    const other = await sharing(team);
+    const before = await standing(team, other);
+    const token = rotated(team);
+    const refused = await patchToken(team, token);
+    expect([refused.status, refused.body.code]).toEqual([409, 'invalid_state']);
+    expect(refused.body.detail).toContain('Another tenant shares');
+    expect([await isKnown(token), ...(await standing(team, other))]).toEqual([false, ...before]);
+
+    expect((await stage.video(other)).status).toBe(201);
+    expect((await patchToken(team, token)).status).toBe(200);
+    expect(await standing(team, other)).toEqual(before);
+  });
+
+  it('should be replaced without a job to tell by once the other tenant is deleted', async () => {
+    const team = await stage.team();
+    const other = await sharing(team);
+    const token = newToken();
+    expect((await patchToken(team, token)).status).toBe(409);
+    await request(stage.gateway.url).delete(`/v1/tenants/${other.id}`).set(ADMIN).expect(204);
+    expect((await patchToken(team, token)).status).toBe(200);
+  });
+});
+
 describe('a token of another account that is refused while jobs are under way', () => {
   it('should leave nothing behind, and be free for another tenant', async () => {
     const team = await stage.team();
