@@ -1,6 +1,7 @@
 import { Inject, Injectable, type OnApplicationBootstrap } from '@nestjs/common';
 import { CONFIG, type Config } from '../../common/config/config.js';
 import { LoopRunner } from '../../common/loops/loop-runner.js';
+import { ParkedJobsStore } from '../tenants/parked-jobs.store.js';
 import { DeliveriesStore } from '../webhooks/deliveries.store.js';
 import { IdempotencyKeysStore } from './idempotency/idempotency-keys.store.js';
 import { SightingsStore } from './reconciliation/sightings.store.js';
@@ -20,7 +21,7 @@ const INTERVAL_MS = 60_000;
  */
 const BETWEEN_PASSES_MS = 3_600_000;
 
-/** Removes records whose time is over, a bounded batch at a time. */
+/** Removes records whose time is over, a bounded batch at a time, and finishes what a replaced token has left. */
 @Injectable()
 export class JobsSweeper implements OnApplicationBootstrap {
   /** How far this process has come among the jobs that are old enough; null: begin with the oldest. */
@@ -34,6 +35,7 @@ export class JobsSweeper implements OnApplicationBootstrap {
     private readonly sightings: SightingsStore,
     private readonly retention: RetentionStore,
     private readonly deliveries: DeliveriesStore,
+    private readonly parked: ParkedJobsStore,
     private readonly loops: LoopRunner,
   ) {}
 
@@ -41,7 +43,7 @@ export class JobsSweeper implements OnApplicationBootstrap {
     this.loops.start('sweeper', INTERVAL_MS, { tick: () => this.tick(), drain: () => Promise.resolve() });
   }
 
-  /** True when there is more to remove. What cannot be removed keeps nothing else from it. */
+  /** True when there is more to do. What cannot be done keeps nothing else from it. */
   async tick(): Promise<boolean> {
     const { retentionDays } = this.config;
     const removals = [
@@ -50,7 +52,11 @@ export class JobsSweeper implements OnApplicationBootstrap {
       this.deliveries.deleteOldWithoutJobAnyTenant(retentionDays, ROWS_A_TICK),
     ];
     const isFull = removals.map(async (removal) => (await removal) === ROWS_A_TICK);
-    const swept = await Promise.allSettled([...isFull, this.removeJobs(retentionDays)]);
+    const swept = await Promise.allSettled([
+      ...isFull,
+      this.removeJobs(retentionDays),
+      this.parked.hurryLeftAnyTenant(),
+    ]);
     for (const result of swept) if (result.status === 'rejected') throw result.reason;
     return swept.some((result) => result.status === 'fulfilled' && result.value);
   }

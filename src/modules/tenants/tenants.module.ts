@@ -5,6 +5,7 @@ import { ApiKeysStore } from './api-keys.store.js';
 import { AuthGuard } from './auth.guard.js';
 import { Authenticator } from './authenticator.js';
 import { KeyDirectory } from './key-directory.js';
+import { ParkedJobsStore } from './parked-jobs.store.js';
 import { TenantTokens } from './tenant-tokens.js';
 import { TenantsController } from './tenants.controller.js';
 import { TenantsService } from './tenants.service.js';
@@ -15,6 +16,7 @@ import { TenantsStore } from './tenants.store.js';
   controllers: [TenantsController],
   providers: [
     TenantsStore,
+    ParkedJobsStore,
     ApiKeysStore,
     KeyDirectory,
     Authenticator,
@@ -22,6 +24,6 @@ import { TenantsStore } from './tenants.store.js';
     TenantsService,
     { provide: APP_GUARD, useClass: AuthGuard },
   ],
-  exports: [TenantTokens, KeyDirectory, Authenticator],
+  exports: [ParkedJobsStore, TenantTokens, KeyDirectory, Authenticator],
 })
 export class TenantsModule {}

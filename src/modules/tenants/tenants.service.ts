@@ -3,10 +3,12 @@ import { v7 as uuidv7 } from 'uuid';
 import { Keyring } from '../../common/crypto/keyring.js';
 import { Problem } from '../../common/errors/problem.js';
 import { Cursors, type Page } from '../../common/http/cursor.js';
+import { Logger } from '../../common/logging/logger.js';
 import { TensorpixClient } from '../tensorpix/tensorpix.client.js';
 import { newApiKey, SCOPES } from './api-key.js';
 import { ApiKeysStore, type ApiKeyRecord } from './api-keys.store.js';
 import { KeyDirectory } from './key-directory.js';
+import { ParkedJobsStore } from './parked-jobs.store.js';
 import { tokenFingerprint, tokenPlace } from './tenant-token.js';
 import type {
   ApiKeyResource,
@@ -34,11 +36,13 @@ const CANNOT_TELL = 'TensorPix could not tell whether the new token belongs to t
 export class TenantsService {
   constructor(
     private readonly tenants: TenantsStore,
+    private readonly parked: ParkedJobsStore,
     private readonly apiKeys: ApiKeysStore,
     private readonly directory: KeyDirectory,
     private readonly keyring: Keyring,
     private readonly tensorpix: TensorpixClient,
     private readonly cursors: Cursors,
+    private readonly logger: Logger,
   ) {}
 
   /** @throws Problem 400 on `tensorpix_token` when TensorPix refuses it */
@@ -76,6 +80,7 @@ export class TenantsService {
     });
     this.directory.clear();
     if (changed === 'under_way') throw anotherAccount();
+    if (changed && token) await this.hurryParked(id);
     return toResource(found(changed));
   }
 
@@ -109,6 +114,13 @@ export class TenantsService {
   async revokeApiKey(tenantId: string, keyId: string): Promise<void> {
     if (!(await this.apiKeys.markRevoked(tenantId, keyId))) throw Problem.notFound('The key');
     this.directory.clear();
+  }
+
+  /** The token is replaced by now, whatever becomes of this: what is left of it is found by the sweeper. */
+  private async hurryParked(id: string): Promise<void> {
+    await this.parked.hurry(id).catch((error: unknown) => {
+      this.logger.error({ err: error, tenant_id: id }, 'jobs that waited for another token were not made due yet');
+    });
   }
 
   /** Asks TensorPix for the balance: the cheapest call that needs a token. */

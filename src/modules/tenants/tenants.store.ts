@@ -119,7 +119,7 @@ export class TenantsStore {
   }
 
   /**
-   * A replaced token ends the tenant's rest, and what waited for it is sent at once. A token of another account is taken
+   * A replaced token ends the tenant's rest and hold. A token of another account is taken
    * only while TensorPix has or may have nothing of the tenant: the row is locked against intents and claims meanwhile.
    *
    * @returns null when there is no such tenant, `under_way` when the account cannot change now

@@ -19,7 +19,12 @@ export class AccountInUse extends Error {}
 
 /** Parts of the transactions that write a tenant's token. */
 
-/** Ends the tenant's rest, and makes due what waited for its account. @throws AccountInUse */
+/**
+ * Ends the tenant's rest and hold. The reason of the hold stays, which says that what waited for the account is to be made due:
+ * afterwards (`ParkedJobsStore`), since it may be much, and nobody may send a job while this holds the tenant's row.
+ *
+ * @throws AccountInUse
+ */
 export async function changeToken(
   tx: Prisma.TransactionClient,
   id: string,
@@ -28,14 +33,7 @@ export async function changeToken(
 ) {
   const accountId = await saveAccount(tx, token);
   if (accountId !== presentAccountId && (await mayHaveJobs(tx, id))) throw new AccountInUse();
-  await tx.$executeRaw`
-    update jobs set due_at = date_trunc('milliseconds', now())
-     where id = any(array(
-       select j.id from jobs j
-        where j.tenant_id = ${id}::uuid and j.status = 'submitting' and j.due_at > now()
-          and j.status_reason in ('token_rejected', 'insufficient_credits', 'storage_full')
-          for update skip locked))`;
-  const pace = { update: { restUntil: null, holdUntil: null, holdReason: null } };
+  const pace = { update: { restUntil: null, holdUntil: null } };
   return { ...tokenData(token, accountId), pace };
 }
 

@@ -1,6 +1,7 @@
-import { describe, expect, it } from '@jest/globals';
+import { afterEach, describe, expect, it } from '@jest/globals';
 import request from 'supertest';
 import type { Fault } from '../../../simulator/faults.js';
+import { JobsSweeper } from '../../../src/modules/jobs/jobs.sweeper.js';
 import { JobsSubmitter } from '../../../src/modules/jobs/jobs.submitter.js';
 import { ADMIN_KEY } from '../../support/gateway.js';
 import { idOf, sourceUrl, useStage, type Team } from '../../support/stage.js';
@@ -146,5 +147,83 @@ describe('a job whose caller was answered 202 for another reason', () => {
     await tick();
     expect(await stage.row(id)).toMatchObject({ status: 'failed', error: { code: 'insufficient_credits' } });
     expect((await stage.deliveries(id)).map(({ event_type }) => event_type)).toEqual(['job.failed']);
+  });
+});
+
+describe('a token that is replaced while very many jobs wait for it', () => {
+  const MANY = 3_500;
+  const A_STATEMENT = 1_000;
+
+  afterEach(() => stage.sql('drop trigger if exists few_a_statement on jobs'));
+
+  /** A statement that changes more jobs than that is refused. */
+  async function refuseMoreThan(most: number): Promise<void> {
+    await stage.sql(`
+      create or replace function refuse_many() returns trigger language plpgsql as $$
+      begin
+        if (select count(*) from changed) > tg_argv[0]::int then raise 'too many jobs for one statement'; end if;
+        return null;
+      end $$`);
+    await stage.sql(`
+      create or replace trigger few_a_statement after update on jobs referencing new table as changed
+        for each statement execute function refuse_many(${most})`);
+  }
+
+  /** As they stand while the account refuses jobs, and some that wait for something else, sooner and later. */
+  async function park(team: Team): Promise<void> {
+    await stage.sql(
+      `insert into jobs (id, tenant_id, account_id, kind, status, status_reason, input, callback_events, parks, observable_key, due_at)
+       select gen_random_uuid(), t.id, t.account_id, 'video', 'submitting',
+              case n % 7 when 0 then 'upstream_unavailable' else 'token_rejected' end, '{}', '{}', true,
+              sha256(uuid_send(gen_random_uuid())), now() + interval '10 minutes' + (n / 900) * interval '1 second'
+         from tenants t, generate_series(1, $2::int) as n where t.id = $1`,
+      [team.id, MANY],
+    );
+    await stage.sql(
+      `update tenant_paces set hold_until = now() + interval '10 minutes', hold_reason = 'token_rejected' where tenant_id = $1`,
+      [team.id],
+    );
+  }
+
+  /** How many of the jobs that wait for the account are not due, and of the others. */
+  async function notDue(team: Team): Promise<{ parked: number; others: number }> {
+    const [row] = await stage.sql<{ parked: number; others: number }>(
+      `select count(*) filter (where status_reason = 'token_rejected')::int as parked,
+              count(*) filter (where status_reason = 'upstream_unavailable')::int as others
+         from jobs where tenant_id = $1 and due_at > now()`,
+      [team.id],
+    );
+    return row!;
+  }
+
+  async function sweep(): Promise<void> {
+    const sweeper = stage.gateway.app.get(JobsSweeper, { strict: false });
+    while (await sweeper.tick());
+  }
+
+  it('should have them made due in batches, and nothing that waits for something else', async () => {
+    const team = await stage.team();
+    await park(team);
+    await refuseMoreThan(A_STATEMENT);
+    await patchToken(team, `renewed-${team.token}`);
+    expect(await notDue(team)).toEqual({ parked: 0, others: MANY / 7 });
+    await tick();
+    expect(stage.creates({ ...team, token: `renewed-${team.token}` })).toBeGreaterThan(0);
+  });
+
+  it('should be taken although they cannot be made due now, and they be once that can be, and not again', async () => {
+    const team = await stage.team();
+    await park(team);
+    await refuseMoreThan(0);
+    await patchToken(team, `renewed-${team.token}`);
+    expect((await notDue(team)).parked).toBe(MANY - MANY / 7);
+    await refuseMoreThan(A_STATEMENT);
+    await sweep();
+    expect(await notDue(team)).toEqual({ parked: 0, others: MANY / 7 });
+    await refuseMoreThan(MANY);
+    // Done once: what the account refuses from now on waits.
+    await stage.sql(`update jobs set due_at = now() + interval '1 hour' where tenant_id = $1`, [team.id]);
+    await sweep();
+    expect((await notDue(team)).parked).toBe(MANY - MANY / 7);
   });
 });

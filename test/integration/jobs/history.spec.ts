@@ -15,6 +15,7 @@ import { SightingsStore } from '../../../src/modules/jobs/reconciliation/sightin
 import { TenantRing } from '../../../src/modules/jobs/tenant-ring.js';
 import { RetentionStore } from '../../../src/modules/jobs/retention.store.js';
 import { hasJobsUnderWay, mayHaveJobs } from '../../../src/modules/tenants/token-columns.store.js';
+import { ParkedJobsStore } from '../../../src/modules/tenants/parked-jobs.store.js';
 import { DeliveriesStore } from '../../../src/modules/webhooks/deliveries.store.js';
 import {
   buffersOf,
@@ -191,6 +192,8 @@ const STATEMENTS: Statement[] = [
   ['whether a tenant has jobs under way', (prisma) => hasJobsUnderWay(prisma, tenantId)],
   ['whether a tenant without any has jobs under way', (prisma) => hasJobsUnderWay(prisma, idleId)],
   ['whether TensorPix has jobs of a tenant', (prisma) => mayHaveJobs(prisma, tenantId)],
+  ['what waited for another token', (prisma) => new ParkedJobsStore(prisma).hurry(tenantId)],
+  ['whose jobs still wait for another token', (prisma) => new ParkedJobsStore(prisma).hurryLeftAnyTenant()],
   ['a batch to remove', (prisma) => new RetentionStore(prisma).deleteEndedAnyTenant(60, null, 200)],
   ['nothing to remove', (prisma) => new RetentionStore(prisma).deleteEndedAnyTenant(36_000, null, 200)],
   ['old webhooks without a job', (prisma) => new DeliveriesStore(prisma).deleteOldWithoutJobAnyTenant(90, 500)],
