@@ -2,7 +2,7 @@ import { Catch, HttpException, type ArgumentsHost, type ExceptionFilter } from '
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { answerComeBack, asksForEventStream } from '../http/event-stream.js';
 import { Logger } from '../logging/logger.js';
-import { isDatabaseAway } from '../prisma/database-errors.js';
+import { isDatabaseAway, isPassing } from '../prisma/database-errors.js';
 import { Problem, PROBLEM_CODES, type ProblemCode } from './problem.js';
 
 /** Fastify's own errors that a client causes, by code. Anything unlisted falls back to its status. */
@@ -63,6 +63,9 @@ function toProblem(error: unknown): Problem {
   if (error instanceof Problem) return error;
   if (isDatabaseAway(error)) {
     return new Problem('unavailable', 'The database cannot be reached.', { retryAfterSeconds: 5, cause: error });
+  }
+  if (isPassing(error)) {
+    return new Problem('unavailable', 'The database is busy with other work.', { retryAfterSeconds: 5, cause: error });
   }
   const { code, statusCode } = error as { code?: unknown; statusCode?: unknown };
   const known = typeof code === 'string' ? FASTIFY_CODES[code] : undefined;

@@ -1,5 +1,8 @@
 import { isDatabaseAway } from '../prisma/database-errors.js';
 
+/** Items of a failed batch that are tried at once: each has a connection meanwhile. */
+const SINGLES_AT_ONCE = 4;
+
 interface Waiting<Item, Result> {
   item: Item;
   resolve: (result: Result) => void;
@@ -11,8 +14,8 @@ interface Waiting<Item, Result> {
  * next one. No timer: a lone write goes out at once, and the busier it gets the larger the batches are. Every caller
  * waits for the commit of its own item.
  *
- * When a batch fails, its items are tried one by one, so that one bad row cannot fail its neighbours. The statement
- * is atomic, so a failed batch has left nothing behind; a batch whose outcome is unknown (connection lost) must be
+ * When a batch fails, its items are tried each by itself, a few at once, so that one bad row cannot fail its neighbours and
+ * one that waits for a lock cannot keep them waiting. The statement is atomic, so a failed batch has left nothing behind; a batch whose outcome is unknown (connection lost) must be
  * safe to repeat, which fenced updates and inserts with a primary key chosen by the caller are.
  */
 export class MicroBatcher<Item, Result> {
@@ -56,7 +59,16 @@ export class MicroBatcher<Item, Result> {
       batch.forEach(({ resolve }, i) => resolve(results[i] as Result));
     } catch (error) {
       if (batch.length === 1 || isDatabaseAway(error)) batch.forEach(({ reject }) => reject(error));
-      else for (const single of batch) await this.writeBatch([single]);
+      else await this.writeSingly(batch);
     }
+  }
+
+  private async writeSingly(batch: Waiting<Item, Result>[]): Promise<void> {
+    // Shared: each takes the next one that is left.
+    const left = batch.values();
+    const writeNext = async () => {
+      for (const single of left) await this.writeBatch([single]);
+    };
+    await Promise.all(Array.from({ length: SINGLES_AT_ONCE }, writeNext));
   }
 }

@@ -48,8 +48,8 @@ export class JobClaimsStore {
             where x.tenant_id = c.tenant_id and x.id = c.id
               and case when x.status = 'submitting' then x.due_at <= now() end
               and t.status = 'active' and t.token_ciphertext is not null
-              -- A token that is being replaced at this moment is waited for, and read again.
-              for update of x skip locked for key share of t) d
+              -- A tenant that is being changed at this moment gets its turn at the next claim: nobody waits for it.
+              for update of x skip locked for key share of t skip locked) d
       ), j as (
         update jobs
            set lease_token = ${lease.token}::uuid, due_at = null, account_id = due.account_id, called_at = now(),

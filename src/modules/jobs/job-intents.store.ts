@@ -31,8 +31,12 @@ interface InsertedRow {
   holdReason: StatusReason | null;
 }
 
-const INTENTS_A_STATEMENT = 200;
+const BATCHES = { maxItems: 200, concurrency: 1 };
 const INSERT_PATIENCE_MS = 3_000;
+
+/** What becomes of an intent whose tenant's row is locked: it comes to nothing, as if the tenant were gone, or waits. */
+const SKIP_HELD = Prisma.sql`for key share skip locked`;
+const AWAIT_HELD = Prisma.sql`for key share`;
 
 /** Keys are taken before the rows that they stand for; of two equal ones only one gets its row. */
 const TAKEN_KEYS = Prisma.sql`taken_key as (
@@ -48,10 +52,9 @@ const TAKEN_KEYS = Prisma.sql`taken_key as (
 /** Writes intents: the row of a job, its first event and its idempotency key, before TensorPix hears of it. */
 @Injectable()
 export class JobIntentsStore {
-  private readonly intents = new MicroBatcher((items: Intent[]) => this.insertMany(items), {
-    maxItems: INTENTS_A_STATEMENT,
-    concurrency: 1,
-  });
+  private readonly intents = new MicroBatcher((items: Intent[]) => this.insertMany(items, SKIP_HELD), BATCHES);
+  /** Of tenants that are being changed: only these wait for each other. */
+  private readonly ofHeldTenants = new MicroBatcher((items: Intent[]) => this.insertMany(items, AWAIT_HELD), BATCHES);
 
   constructor(
     private readonly prisma: PrismaService,
@@ -59,11 +62,13 @@ export class JobIntentsStore {
   ) {}
 
   /** Commits the intent, its first event and its idempotency key; or nothing, and says why. */
-  insert(intent: Intent): Promise<Inserted> {
-    return retryWhileAway(INSERT_PATIENCE_MS, () => this.intents.add(intent));
+  async insert(intent: Intent): Promise<Inserted> {
+    const inserted = await retryWhileAway(INSERT_PATIENCE_MS, () => this.intents.add(intent));
+    if (inserted !== 'tenant_gone') return inserted;
+    return retryWhileAway(INSERT_PATIENCE_MS, () => this.ofHeldTenants.add(intent));
   }
 
-  private async insertMany(intents: Intent[]): Promise<Inserted[]> {
+  private async insertMany(intents: Intent[], lock: Prisma.Sql): Promise<Inserted[]> {
     const keyed = intents.some(({ key }) => key !== null);
     // In one order everywhere, so that two replicas that take the same keys do not wait for each other in a circle.
     const ordered = keyed ? [...intents].sort(byKey) : intents;
@@ -91,7 +96,7 @@ export class JobIntentsStore {
           left join lateral (
                select true as stands from tenants t
                 where t.id = h.tenant_id and t.account_id = h.account_id and t.status = 'active' and t.deleted_at is null
-                  for key share) t on true
+                  ${lock}) t on true
       ), ${keyed ? TAKEN_KEYS : Prisma.empty} j as (
         insert into jobs (
           id, tenant_id, account_id, api_key_id, kind, status, status_reason, preview, input, warnings, external_id,

@@ -93,6 +93,25 @@ describe('A create that waits for a change of its tenant', () => {
     expect(await stage.sql('select id from jobs where tenant_id = $1', [team.id])).toEqual([]);
   });
 
+  it('should keep no other tenant waiting, and be told to come again when that takes too long', async () => {
+    const [team, neighbour] = [await stage.team(), await stage.team()];
+    await whileHeld('select 1 from tenants where id = $1 for update', [team.id], async () => {
+      let answered = 0;
+      const creating = [stage.video(team), stage.video(team)].map(async (create) => {
+        const answer = await create;
+        answered += 1;
+        return answer;
+      });
+      await untilBlocked();
+      expect((await stage.video(neighbour)).status).toBe(201);
+      expect(answered).toBe(0);
+      for (const { status, body, headers } of await Promise.all(creating))
+        expect([status, body.code, headers['retry-after']]).toEqual([503, 'unavailable', '5']);
+    });
+    expect(await stage.rowsOf(team)).toEqual([]);
+    expect((await stage.video(team)).status).toBe(201);
+  });
+
   it('should be sent when the tenant stays what it was', async () => {
     const team = await stage.team();
     await whileHeld('select 1 from tenants where id = $1 for update', [team.id], async (session) => {

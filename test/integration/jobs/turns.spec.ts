@@ -108,6 +108,21 @@ describe('tenants with jobs that wait to be sent', () => {
     expect(times(of)).toEqual([8, 8, 8, 8, 8, 8, 8, 8]);
   });
 
+  it('should get theirs while another session holds the row of one of them, and that one when it does no more', async () => {
+    const [held, ...others] = (await crowd(3)) as [string, ...string[]];
+    await park([held, ...others], 2, '-1 minute');
+    const claimant = new Claimant();
+    const session = await stage.pool.connect();
+    try {
+      await session.query('begin');
+      await session.query('select 1 from tenants where id = $1 for update', [held]);
+      expect(new Set((await claimant.claim(ROOM)).of)).toEqual(new Set(others));
+    } finally {
+      session.release(true);
+    }
+    expect((await claimant.claim(ROOM)).of).toEqual([held, held]);
+  });
+
   it('should share a room that is too small for another turn of all in turns', async () => {
     const ids = await crowd(6);
     await park(ids, 20, '-1 minute');

@@ -90,6 +90,25 @@ describe('the micro-batcher', () => {
     await expect(batcher.add('later')).resolves.toBe('later');
   });
 
+  it('should not keep the items of a failed batch waiting for one of them, and try only a few at once', async () => {
+    const held = gate();
+    let [running, most] = [0, 0];
+    const write = async (items: string[]) => {
+      if (items.length > 1) throw new Error('refused');
+      most = Math.max(most, (running += 1));
+      await (items[0] === 'held' ? held.passed : turn());
+      running -= 1;
+      return items;
+    };
+    const batcher = new MicroBatcher<string, string>(write, { maxItems: 10, concurrency: 1 });
+    const waiting = batcher.add('held');
+    const others = ['b', 'c', 'd', 'e', 'f', 'g', 'h', 'i', 'j'];
+    expect(await Promise.all(others.map((item) => batcher.add(item)))).toEqual(others);
+    expect(most).toBe(4);
+    held.open();
+    expect(await waiting).toBe('held');
+  });
+
   it('should try no item alone when the database is away, and go on when it is back', async () => {
     let calls = 0;
     const write = async (items: string[]) => {
