@@ -26,7 +26,7 @@ import type { TokenColumns, TokenStatus } from './token-columns.store.js';
 const DEFAULT_PAGE = 20;
 
 const OUTCOME_UNKNOWN =
-  'The outcome of a call with the present token is still unknown; the token can be replaced afterwards.';
+  'The outcome of a call with the present token is still unknown; the token can be replaced afterwards, or once the job is canceled.';
 const NO_PROOF =
   'Another tenant shares the TensorPix account of the present token, and no job of it is known by which TensorPix could show whether the new token sees the same account. Send a job with the present token first, or create a tenant with the new token.';
 const CANNOT_TELL = 'TensorPix could not tell whether the new token belongs to the same account.';

@@ -50,7 +50,10 @@ export async function saveAccount(
   return owner;
 }
 
-/** Whether TensorPix has, or may have, jobs of this tenant that have not ended. */
+/**
+ * Whether TensorPix has, or may have, jobs of this tenant that have not ended. A row that is to be sent again counts when the
+ * outcome of any call for it was unknown: that call may still come back. Such a row is told by its history.
+ */
 export async function mayHaveJobs(tx: Prisma.TransactionClient, tenantId: string): Promise<boolean> {
   // States written out, here and below: sessions plan without the values of parameters (ADR 13).
   const [row] = await tx.$queryRaw<{ found: boolean }[]>`
@@ -61,7 +64,9 @@ export async function mayHaveJobs(tx: Prisma.TransactionClient, tenantId: string
     ) or exists (
       select 1 from jobs j
        where j.tenant_id = ${tenantId}::uuid and j.kind in ('video', 'image') and j.status = 'submitting'
-         and (j.tensorpix_id is not null or j.lease_token is not null)) as found`;
+         and (j.tensorpix_id is not null or j.lease_token is not null
+              or j.attempt > 0 and exists (
+                   select 1 from job_events e where e.job_id = j.id and e.type = 'job.unconfirmed' offset 0))) as found`;
   return row?.found ?? false;
 }
 

@@ -150,6 +150,40 @@ describe('a job whose caller was answered 202 for another reason', () => {
   });
 });
 
+describe('a job that is sent again after a call of unknown outcome', () => {
+  it('should keep the account of its tenant while that call may come back, also when the account refuses it', async () => {
+    const team = await stage.team();
+    stage.fault(team, 'reset', { times: 1 });
+    const id = idOf(await stage.video(team, {}, ASYNC));
+    await tick();
+    expect((await stage.row(id)).status).toBe('unconfirmed');
+    await request(stage.gateway.url)
+      .post(`/v1/tenants/${team.id}/jobs/${id}/resolve`)
+      .set(ADMIN)
+      .send({ decision: 'resubmit' })
+      .expect(200);
+    await expectKept(team);
+
+    stage.fault(team, 'unauthorized');
+    await tick();
+    expect(await stage.row(id)).toMatchObject({ status: 'submitting', status_reason: 'token_rejected', attempt: 2 });
+    await expectKept(team);
+
+    await request(stage.gateway.url).post(`/v1/jobs/${id}/cancel`).set(team.auth).expect(200);
+    await patchToken(team, `another-${team.token}`);
+  });
+
+  /** Not by a new token, and not by one that is known to belong to another account. */
+  async function expectKept(team: Team): Promise<void> {
+    const stranger = await stage.team();
+    for (const tensorpix_token of [`another-${team.token}`, stranger.token]) {
+      const patch = request(stage.gateway.url).patch(`/v1/tenants/${team.id}`).set(ADMIN);
+      const answer = await patch.send({ tensorpix_token });
+      expect([answer.status, answer.body.code]).toEqual([409, 'invalid_state']);
+    }
+  }
+});
+
 describe('a token that is replaced while very many jobs wait for it', () => {
   const MANY = 3_500;
   const A_STATEMENT = 1_000;
