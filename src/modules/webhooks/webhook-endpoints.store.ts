@@ -1,5 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import { v7 as uuidv7 } from 'uuid';
+import { Problem } from '../../common/errors/problem.js';
 import { DUE_NOW } from '../../common/prisma/due-now.sql.js';
 import { behind, NEWEST_FIRST } from '../../common/prisma/newest-first.js';
 import { PrismaService } from '../../common/prisma/prisma.service.js';
@@ -47,15 +48,20 @@ const SHOWN = {
 export class WebhookEndpointsStore {
   constructor(private readonly prisma: PrismaService) {}
 
-  /** @returns null when the tenant has as many as it may */
+  /**
+   * @returns null when the tenant has as many as it may
+   * @throws Problem 401 when it has been deleted since its key was looked up
+   */
   async insert(
     endpoint: Pick<EndpointRecord, 'id' | 'tenantId' | 'url' | 'description' | 'events' | 'headersCiphertext'>,
     most: number,
   ): Promise<EndpointRecord | null> {
     const { id, tenantId, url } = endpoint;
     return this.prisma.$transaction(async (tx) => {
-      // One at a time, or two could both be the last one.
-      await tx.$queryRaw`select id from tenants where id = ${tenantId}::uuid for no key update`;
+      // One at a time, or two could both be the last one; and none beside a deletion, which would not find it.
+      const standing = await tx.$queryRaw<{ id: string }[]>`
+        select id from tenants where id = ${tenantId}::uuid and deleted_at is null for no key update`;
+      if (standing.length === 0) throw new Problem('unauthenticated', 'The tenant of this key has just been deleted.');
       if ((await tx.webhookEndpoint.count({ where: { tenantId, deletedAt: null } })) >= most) return null;
       const data = { ...endpoint, id, origin: new URL(url).origin };
       return toRecord(await tx.webhookEndpoint.create({ data, select: SHOWN }));

@@ -201,4 +201,21 @@ describe('a deleted tenant', () => {
       await receiver.close();
     }
   });
+
+  it('should not get an endpoint by a request whose key was looked up before', async () => {
+    const tenant = await createTenant(world.gateway.url, TOKEN);
+    let creating: Promise<request.Response> | undefined;
+    await world.transaction(async (sql) => {
+      await sql('update tenants set deleted_at = now() where id = $1', [tenant.id]);
+      const create = request(world.gateway.url).post('/v1/webhook-endpoints').set(bearer(tenant));
+      creating = create.send({ url: 'https://client.example.com/hooks' }).then((answer) => answer);
+      await eventually(
+        () =>
+          world.sql(`select 1 from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`),
+        (waiting) => waiting.length > 0,
+      );
+    });
+    expectProblem(await creating!, 401, 'unauthenticated');
+    expect(await world.sql('select id from webhook_endpoints where tenant_id = $1', [tenant.id])).toEqual([]);
+  });
 });
