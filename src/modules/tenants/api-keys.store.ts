@@ -19,7 +19,8 @@ export interface ApiKeyRecord {
 export interface KeyHolder {
   keyId: string;
   scopes: Scope[];
-  expiresAt: Date | null;
+  /** from the look-up on, by the database's clock; null: it does not expire */
+  expiresInMs: number | null;
   tenant: {
     id: string;
     status: TenantStatus;
@@ -28,6 +29,8 @@ export interface KeyHolder {
     callbackAllowedHosts: string[];
   };
 }
+
+type HolderRow = Omit<KeyHolder, 'tenant'> & KeyHolder['tenant'];
 
 const SHOWN = { id: true, name: true, prefix: true, scopes: true, expiresAt: true, createdAt: true } as const;
 
@@ -68,27 +71,18 @@ export class ApiKeysStore {
     return count > 0;
   }
 
-  /** Crosses tenants by nature: the key says which tenant it is. */
+  /** Crosses tenants by nature: the key says which tenant it is. Null when it is unknown, expired or revoked. */
   async findHolderAnyTenant(keyHash: Uint8Array<ArrayBuffer>): Promise<KeyHolder | null> {
-    const row = await this.prisma.apiKey.findFirst({
-      where: { keyHash, revokedAt: null, tenant: { deletedAt: null } },
-      select: {
-        id: true,
-        scopes: true,
-        expiresAt: true,
-        tenant: {
-          select: { id: true, status: true, accountId: true, tokenCiphertext: true, callbackAllowedHosts: true },
-        },
-      },
-    });
+    const [row] = await this.prisma.$queryRaw<HolderRow[]>`
+      select k.id as "keyId", k.scopes, (extract(epoch from k.expires_at - now()) * 1000)::float8 as "expiresInMs",
+             t.id, t.status, t.account_id as "accountId", t.token_ciphertext as "tokenCiphertext",
+             t.callback_allowed_hosts as "callbackAllowedHosts"
+        from api_keys k
+        join tenants t on t.id = any(array[k.tenant_id]) and t.deleted_at is null
+       where k.key_hash = ${keyHash}::bytea and k.revoked_at is null and (k.expires_at is null or k.expires_at > now())`;
     if (!row) return null;
-    const { id: keyId, scopes, expiresAt, tenant } = row;
-    return {
-      keyId,
-      scopes: scopes as Scope[],
-      expiresAt,
-      tenant: { ...tenant, status: tenant.status as TenantStatus },
-    };
+    const { keyId, scopes, expiresInMs, ...tenant } = row;
+    return { keyId, scopes, expiresInMs, tenant };
   }
 }
 

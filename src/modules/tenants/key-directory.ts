@@ -19,8 +19,10 @@ export class KeyDirectory {
 
   /** Null when the key with this hash is unknown, expired or revoked. */
   async find(hash: Uint8Array<ArrayBuffer>): Promise<KeyHolder | null> {
-    const holder = await this.cached(Buffer.from(hash.buffer).toString('latin1'), hash);
-    return holder?.expiresAt && holder.expiresAt.getTime() <= Date.now() ? null : holder;
+    const entry = this.cached(Buffer.from(hash.buffer).toString('latin1'), hash);
+    const holder = await entry.holder;
+    const expiresInMs = holder?.expiresInMs ?? Number.POSITIVE_INFINITY;
+    return performance.now() - entry.readAtMs < expiresInMs ? holder : null;
   }
 
   /** Forgets everything: what was just changed here acts here at once. */
@@ -28,15 +30,15 @@ export class KeyDirectory {
     this.entries.clear();
   }
 
-  private cached(id: string, hash: Uint8Array<ArrayBuffer>): Promise<KeyHolder | null> {
+  private cached(id: string, hash: Uint8Array<ArrayBuffer>): Entry {
     const entry = this.entries.get(id);
-    if (entry && performance.now() - entry.readAtMs < CACHE_MS) return entry.holder;
+    if (entry && performance.now() - entry.readAtMs < CACHE_MS) return entry;
     this.entries.delete(id);
     const oldest = this.entries.size >= MAX_ENTRIES ? this.entries.keys().next().value : undefined;
     if (oldest !== undefined) this.entries.delete(oldest);
-    const holder = this.keys.findHolderAnyTenant(hash);
-    this.entries.set(id, { holder, readAtMs: performance.now() });
-    holder.catch(() => this.entries.delete(id));
-    return holder;
+    const read = { holder: this.keys.findHolderAnyTenant(hash), readAtMs: performance.now() };
+    this.entries.set(id, read);
+    read.holder.catch(() => this.entries.delete(id));
+    return read;
   }
 }

@@ -148,6 +148,21 @@ describe('keys', () => {
     await expectRefused(world, () => call('POST', '/v1/jobs', bearer(expired), VIDEO), 401, 'unauthenticated');
   });
 
+  it("should stop with its expiry by the database's clock, whatever that of the replica says (invariant 9)", async () => {
+    const inAnHour = { expires_at: new Date(Date.now() + 3_600_000).toISOString() };
+    const [expiring, expired] = [await newKey(inAnHour), await newKey(inAnHour)];
+    await world.sql("update api_keys set expires_at = now() - interval '1 second' where id = $1", [expired.id]);
+    const { now } = Date;
+    try {
+      Date.now = () => now() + 2 * 3_600_000;
+      expect((await call('GET', '/v1/jobs', bearer(expiring))).status).toBe(200);
+      Date.now = () => now() - 2 * 3_600_000;
+      expect((await call('GET', '/v1/jobs', bearer(expired))).status).toBe(401);
+    } finally {
+      Date.now = now;
+    }
+  });
+
   it.each([
     { expires_at: '2020-01-01T00:00:00Z' },
     { expires_at: 'tomorrow' },
