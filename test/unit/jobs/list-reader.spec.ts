@@ -85,6 +85,13 @@ describe('a list that is read whole', () => {
     expect(offsets).toEqual([300_000, -60_000]);
   });
 
+  it("should take the database's clock for ahead by as long as the statement took that told it", async () => {
+    const call: PageCall<Item> = () => Promise.resolve({ kind: 'ok', value: page([1], 1), date: T0 });
+    const time = new DatabaseTime(T0, performance.now() - 4_000);
+    const { entries } = await readWholeList(call, time, always);
+    expect(entries[0]?.clockOffsetMs).toBeGreaterThanOrEqual(4_000);
+  });
+
   it('should not know the times of an answer without a date', async () => {
     const { entries } = await read(pages(page([1], 1)).call);
     expect(entries).toEqual([{ item: { id: 1 }, clockOffsetMs: null }]);

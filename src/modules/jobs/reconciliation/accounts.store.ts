@@ -102,6 +102,7 @@ export class AccountsStore {
 
   /** The jobs of an account that may or may not be at TensorPix, those that wait for a person last, with the database's time. */
   async findUnknown(accountId: string): Promise<{ unknown: UnknownJob[]; time: DatabaseTime }> {
+    const askedAtMs = performance.now();
     const rows = await this.prisma.$queryRaw<(JobRow & { now: Date; equalsUnknownSince: Date | null })[]>`
       select ${JOB_COLUMNS}, clock.now,
              (select max(e.unknown_since) from jobs e
@@ -118,7 +119,7 @@ export class AccountsStore {
     const unknown = rows
       .filter(({ id }) => id !== null)
       .map(({ equalsUnknownSince, ...row }) => ({ job: toJobRecord(row), equalsUnknownSince }));
-    return { unknown, time: new DatabaseTime(now) };
+    return { unknown, time: new DatabaseTime(now, askedAtMs) };
   }
 
   /** The newest job that the account has at TensorPix for certain: a list without it is not whole. */

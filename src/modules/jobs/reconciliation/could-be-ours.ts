@@ -26,7 +26,7 @@ export interface UnknownCall {
 /** A job that TensorPix showed and that no row of the account owned. Times are the database's. */
 export interface UnownedJob {
   id: number;
-  /** TensorPix's own time, corrected by how far its clock was off in that answer */
+  /** TensorPix's own time, corrected by how far its clock was off in that answer; perhaps too late, by what the answers took */
   startedAt: Date | null;
   /** when any look showed it first */
   firstSeenAt: Date | null;
@@ -35,7 +35,7 @@ export interface UnownedJob {
   shown: ShownRequest;
 }
 
-/** How far a corrected time may be off: TensorPix's `Date` has whole seconds, and its answer took a while. */
+/** What a corrected time may be too early by: TensorPix may cut it to the second, and tell it by another clock than its `Date`. */
 export const CLOCK_SLACK_MS = 2_000;
 
 type Rule = (call: UnknownCall, job: UnownedJob) => boolean;

@@ -115,7 +115,7 @@ export class JobsReconciler implements OnApplicationBootstrap {
     const left: UnknownJob[] = [];
     for (const { job, equalsUnknownSince } of unknown) {
       const verdict = verdicts.get(job.id) ?? { kind: 'wait' };
-      const change = verdictChange(job, verdict, look.begunAt, time.now());
+      const change = verdictChange(job, verdict, look.begunAt, time.now(), time.latest());
       const written = change !== null && (await this.write(change, lease));
       if (written && change) {
         this.metrics.verdicts.inc({ verdict: verdict.kind });

@@ -16,8 +16,13 @@ export function corrected(at: Date | null, clockOffsetMs: number | null): Date |
   return at === null || clockOffsetMs === null ? null : new Date(at.getTime() + clockOffsetMs);
 }
 
+/**
+ * Never less than it was: TensorPix's clock is cut to the second and was read before its answer came, and of the database's
+ * the latest that it can be is taken. So no time that is corrected by it is too early, and none shows a call's own job as older
+ * than the call, however slow the answers are.
+ */
 export function clockOffsetMs(date: Date | undefined, time: DatabaseTime): number | null {
-  return date ? time.now().getTime() - date.getTime() : null;
+  return date ? time.latest().getTime() - date.getTime() : null;
 }
 
 /** A list that was read from its first page to its last. */

@@ -24,8 +24,19 @@ export function unknownCall(job: JobRecord, equalsUnknownSince: Date | null = nu
   };
 }
 
-/** The change that a verdict makes of a row; null when it makes none. Each step can be read in the job's history. */
-export function verdictChange(job: JobRecord, verdict: Verdict, lookBegunAt: Date, now: Date): JobChange | null {
+/**
+ * The change that a verdict makes of a row; null when it makes none. Each step can be read in the job's history.
+ *
+ * @param lookBegunAt not after the look began
+ * @param lookEndedAt not before it ended: the next one that counts begins a while after that
+ */
+export function verdictChange(
+  job: JobRecord,
+  verdict: Verdict,
+  lookBegunAt: Date,
+  now: Date,
+  lookEndedAt: Date = now,
+): JobChange | null {
   switch (verdict.kind) {
     case 'wait':
       return null;
@@ -41,9 +52,9 @@ export function verdictChange(job: JobRecord, verdict: Verdict, lookBegunAt: Dat
       });
     // A person has been asked: what the looks do not show changes nothing any more.
     case 'clean':
-      return isLeftToPerson(job) ? null : notFound(job, lookBegunAt, now);
+      return isLeftToPerson(job) ? null : notFound(job, lookBegunAt, lookEndedAt, now);
     case 'absent':
-      return isLeftToPerson(job) ? null : absent(job, lookBegunAt, now);
+      return isLeftToPerson(job) ? null : absent(job, lookBegunAt, lookEndedAt, now);
     case 'undecidable':
       if (isLeftToPerson(job)) return null;
       return changeJob(job, { statusReason: 'outcome_unknown' }, now, {
@@ -83,17 +94,18 @@ export function resubmit(
   });
 }
 
-function notFound(job: JobRecord, lookBegunAt: Date, now: Date): JobChange {
+function notFound(job: JobRecord, lookBegunAt: Date, lookEndedAt: Date, now: Date): JobChange {
   const looks = job.cleanLooks + 1;
   const steps = [{ name: 'not_found', data: notFoundData(looks, lookBegunAt) }];
-  return changeJob(job, { cleanLooks: looks, cleanLookAt: now, doubtedSince: null }, now, { steps });
+  return changeJob(job, { cleanLooks: looks, cleanLookAt: lookEndedAt, doubtedSince: null }, now, { steps });
 }
 
-function absent(job: JobRecord, lookBegunAt: Date, now: Date): JobChange {
+function absent(job: JobRecord, lookBegunAt: Date, lookEndedAt: Date, now: Date): JobChange {
   const step = { name: 'not_found', data: notFoundData(job.cleanLooks + 1, lookBegunAt) };
   if (!job.strict || job.cancelRequestedAt !== null) return resubmit(job, now, [step]);
   // Under strict handling nothing is sent again: whoever asked decides what follows.
-  const patch = { statusReason: 'outcome_unknown', cleanLooks: CLEAN_LOOKS_NEEDED, cleanLookAt: now } as const;
+  const looks = { cleanLooks: CLEAN_LOOKS_NEEDED, cleanLookAt: lookEndedAt };
+  const patch = { statusReason: 'outcome_unknown', ...looks } as const;
   return changeJob(job, patch, now, { steps: [step, { name: 'undecided', data: { reason: 'strict_handling' } }] });
 }
 
