@@ -84,7 +84,8 @@ export class SubmissionService {
     caller: Caller,
   ): Promise<Submitted> {
     if (!lease.covers(this.config.tensorpixTimeoutMs + SETTLE_MS)) return this.giveUp({ job, time }, lease, caller);
-    const outcome = await this.call(job, token.token);
+    const outcome = await this.call(job, token.token, lease);
+    if (outcome.kind === 'not_sent' && outcome.reason === 'too_late') return this.giveUp({ job, time }, lease, caller);
     const decision = decide(job, outcome, caller.strict);
     const retryAfterMs = outcome.kind === 'refused' ? outcome.refusal.retryAfterMs : null;
     const written = await this.recorder.record({ job, time }, decision, lease, {
@@ -98,10 +99,12 @@ export class SubmissionService {
     return { job: written, decision, retryAfterMs };
   }
 
-  private call(job: JobRecord, token: string): Promise<CallOutcome<SubmissionResult>> {
+  /** The claim is looked at once more when the call has its connection: what is too late by then is not written. */
+  private call(job: JobRecord, token: string, lease: Lease): Promise<CallOutcome<SubmissionResult>> {
+    const mayStart = (longestMs: number) => lease.covers(longestMs);
     return job.kind === 'video'
-      ? this.tensorpix.enhanceVideo(token, job.input)
-      : this.tensorpix.enhanceImage(token, job.input);
+      ? this.tensorpix.enhanceVideo(token, job.input, mayStart)
+      : this.tensorpix.enhanceImage(token, job.input, mayStart);
   }
 
   /** The claim is too old for a call: the row goes back unsent, and waits anew or, under strict handling, fails. */

@@ -39,7 +39,8 @@ export type CallOutcome<T> =
   /** `date`: TensorPix's clock when it answered, to the second */
   | { kind: 'ok'; value: T; date?: Date }
   | { kind: 'refused'; refusal: Refusal }
-  | { kind: 'not_sent'; reason: 'timeout' | 'unreachable' | 'circuit_open'; retryAfterMs?: number }
+  /** `too_late`: it waited for a connection until whoever sent it was not allowed to any more */
+  | { kind: 'not_sent'; reason: 'timeout' | 'unreachable' | 'circuit_open' | 'too_late'; retryAfterMs?: number }
   | { kind: 'unknown'; reason: UnknownReason; status: number | null; retryAfterMs: number | null };
 
 /** An answer as it came over the wire. */
@@ -104,9 +105,11 @@ export function classifyAnswer<T>(answer: WireAnswer, parse: (json: unknown) => 
 
 /** Classifies a call that got no complete answer. */
 export function classifyFailure(error: TransportError): CallOutcome<never> {
-  if (!error.sent) return { kind: 'not_sent', reason: error.reason === 'timeout' ? 'timeout' : 'unreachable' };
+  const { reason, sent } = error;
+  if (reason === 'too_late') return { kind: 'not_sent', reason };
+  if (!sent) return { kind: 'not_sent', reason: reason === 'timeout' ? 'timeout' : 'unreachable' };
   const reasons = { timeout: 'timeout', connection: 'connection_lost', answer_too_large: 'unusable_answer' } as const;
-  return { kind: 'unknown', reason: reasons[error.reason], status: null, retryAfterMs: null };
+  return { kind: 'unknown', reason: reasons[reason], status: null, retryAfterMs: null };
 }
 
 function unknown(reason: UnknownReason, answer: WireAnswer): CallOutcome<never> {

@@ -13,7 +13,7 @@ const READ_HEADERS = ['date', 'retry-after'];
  */
 export class TransportError extends Error {
   constructor(
-    readonly reason: 'timeout' | 'connection' | 'answer_too_large',
+    readonly reason: 'timeout' | 'connection' | 'answer_too_large' | 'too_late',
     readonly sent: boolean,
     options: { cause?: unknown } = {},
   ) {
@@ -23,6 +23,12 @@ export class TransportError extends Error {
 }
 
 /**
+ * Asked right before the first byte of a request is written: whether it may be, although it can take so long. It may have
+ * waited for a connection, and the process may have stood still, since it was given away. Milliseconds.
+ */
+export type MayStart = (longestMs: number) => boolean;
+
+/**
  * Carries axios' requests over an undici pool. Axios' own adapter cannot tell whether a request was written before
  * its connection broke, follows redirects in a package of its own, and costs eight times as much. This one repeats
  * nothing, follows nothing, and puts one wall clock (`timeout`, milliseconds) over queueing, connecting, sending and
@@ -30,11 +36,16 @@ export class TransportError extends Error {
  *
  * @param headers of this request. Given here, because axios would merge, check and normalise each one, which costs half of all
  *   that it does for a call; and so the token never stands in a configuration that axios hands on.
+ * @param mayStart when it says no, nothing is written
  */
-export function poolAdapter(pool: Pool, headers: Record<string, string>): AxiosAdapter {
+export function poolAdapter(
+  pool: Pool,
+  headers: Record<string, string>,
+  mayStart: MayStart = () => true,
+): AxiosAdapter {
   return (config) =>
     new Promise((resolve, reject) => {
-      const exchange = new Exchange(config, resolve, reject);
+      const exchange = new Exchange(config, mayStart, resolve, reject);
       try {
         pool.dispatch(requestOptions(config, headers), exchange);
       } catch (error) {
@@ -64,23 +75,25 @@ class Exchange implements Dispatcher.DispatchHandler {
   private size = 0;
   private settled = false;
   private readonly clock: NodeJS.Timeout;
+  private readonly endsAtMs: number;
 
   constructor(
     private readonly config: InternalAxiosRequestConfig,
+    private readonly mayStart: MayStart,
     private readonly resolve: (response: AxiosResponse) => void,
     private readonly reject: (error: TransportError) => void,
   ) {
-    this.clock = setTimeout(() => this.fail('timeout'), config.timeout);
+    const { timeout = 0 } = config;
+    this.endsAtMs = performance.now() + timeout;
+    this.clock = setTimeout(() => this.fail('timeout'), timeout);
   }
 
   /** Called when the request has its connection and is about to be written: from here on it counts as sent. */
   onRequestStart(controller: Dispatcher.DispatchController): void {
-    if (this.settled) {
-      // The wall clock ran out while the request waited for a connection: it must not be written any more.
-      controller.abort(new Error('expired before sending'));
-      return;
-    }
-    this.controller = controller;
+    if (!this.settled && !this.mayStart(Math.max(0, this.endsAtMs - performance.now()))) this.fail('too_late');
+    // It was given up while it waited for a connection: it must not be written any more.
+    if (this.settled) controller.abort(new Error('expired before sending'));
+    else this.controller = controller;
   }
 
   onResponseStart(

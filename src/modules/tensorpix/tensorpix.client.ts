@@ -22,7 +22,7 @@ import { safeAnswerText } from './answer-text.js';
 import { classifyAnswer, classifyFailure, type CallOutcome } from './call-outcome.js';
 import { type CircuitBreaker, healthOf, type Health } from './circuit-breaker.js';
 import { SharedCircuit } from './shared-circuit.js';
-import { poolAdapter, TransportError } from './pool.adapter.js';
+import { poolAdapter, TransportError, type MayStart } from './pool.adapter.js';
 
 /** Calls take seconds, so that many are under way at once. Beyond this they wait, within their wall clock. */
 const CONNECTIONS = 256;
@@ -35,6 +35,7 @@ interface Call<T> {
   /** Plain text of the tenant's token: in memory for this call only. */
   token: string;
   body?: unknown;
+  mayStart?: MayStart;
   parse: (json: unknown) => T | null;
 }
 
@@ -67,25 +68,27 @@ export class TensorpixClient implements OnModuleDestroy {
   }
 
   /** `POST /api/jobs/from-url/`: starts a job, which is charged. */
-  enhanceVideo(token: string, input: object): Promise<CallOutcome<CreatedJob>> {
+  enhanceVideo(token: string, input: object, mayStart?: MayStart): Promise<CallOutcome<CreatedJob>> {
     return this.call({
       operation: 'enhance_video',
       method: 'POST',
       path: '/api/jobs/from-url/',
       token,
       body: input,
+      ...(mayStart && { mayStart }),
       parse: readCreatedJob,
     });
   }
 
   /** `POST /api/images/enhance/from-url/`: synchronous; charged unless watermarked. */
-  enhanceImage(token: string, input: object): Promise<CallOutcome<EnhancedImage>> {
+  enhanceImage(token: string, input: object, mayStart?: MayStart): Promise<CallOutcome<EnhancedImage>> {
     return this.call({
       operation: 'enhance_image',
       method: 'POST',
       path: '/api/images/enhance/from-url/',
       token,
       body: input,
+      ...(mayStart && { mayStart }),
       parse: readEnhancedImage,
     });
   }
@@ -170,17 +173,21 @@ export class TensorpixClient implements OnModuleDestroy {
     this.metrics.upstreamCalls.observe({ operation, outcome: label }, seconds);
   }
 
-  private async exchange<T>({ method, path, token, body, parse }: Call<T>): Promise<CallOutcome<T>> {
+  private async exchange<T>({ method, path, token, body, mayStart, parse }: Call<T>): Promise<CallOutcome<T>> {
     try {
       const response = await this.http.request<string>({
         method,
         url: path,
-        adapter: poolAdapter(this.pool, {
-          accept: 'application/json',
-          'user-agent': 'tensorpix-gateway',
-          authorization: `Token ${token}`,
-          ...(body !== undefined && { 'content-type': 'application/json' }),
-        }),
+        adapter: poolAdapter(
+          this.pool,
+          {
+            accept: 'application/json',
+            'user-agent': 'tensorpix-gateway',
+            authorization: `Token ${token}`,
+            ...(body !== undefined && { 'content-type': 'application/json' }),
+          },
+          mayStart,
+        ),
         ...(body !== undefined && { data: JSON.stringify(body) }),
       });
       const retryAfter: unknown = response.headers['retry-after'];

@@ -1,6 +1,7 @@
-import { describe, expect, it } from '@jest/globals';
+import { describe, expect, it, jest } from '@jest/globals';
 import request from 'supertest';
 import { JobsSubmitter } from '../../../src/modules/jobs/jobs.submitter.js';
+import { TensorpixClient } from '../../../src/modules/tensorpix/tensorpix.client.js';
 import { eventually } from '../../support/gateway.js';
 import { CREATE_IMAGE, idOf, useStage, type Team } from '../../support/stage.js';
 
@@ -68,6 +69,47 @@ describe('a row whose sender died', () => {
     for (const id of ids) await loseSender(id);
     await Promise.all([tick(), tick(), tick()]);
     for (const id of ids) expect(await stage.eventTypes(id)).toEqual(['job.submitting', 'job.unconfirmed']);
+  });
+});
+
+describe('a call that waits for a connection', () => {
+  const CONNECTIONS = 256;
+  const BALANCE = '/api/accounts/profile/balance/';
+
+  /** Takes every connection to TensorPix, until `freed`. */
+  async function takeConnections(): Promise<{ freed: Promise<unknown> }> {
+    const token = 'token-that-is-busy-0001';
+    stage.simulator.control.addFault({ match: { path: BALANCE, token }, fault: { kind: 'slow', delay_ms: 6_000 } });
+    const client = stage.gateway.app.get(TensorpixClient, { strict: false });
+    const freed = Promise.all(Array.from({ length: CONNECTIONS }, () => client.getBalance(token)));
+    await eventually(
+      () => stage.simulator.control.requests().filter(({ path }) => path === BALANCE).length,
+      (count) => count >= CONNECTIONS,
+    );
+    return { freed };
+  }
+
+  it('should not be written after its lease, when the process stood still meanwhile (invariants 2 and 8)', async () => {
+    const team = await stage.team();
+    const id = idOf(await stage.video(team, {}, { prefer: 'respond-async' }));
+    const { freed } = await takeConnections();
+    const submitter = stage.gateway.app.get(JobsSubmitter, { strict: false });
+    await submitter.tick();
+    expect(await stage.row(id)).toMatchObject({ status: 'submitting', status_reason: 'sending' });
+    const now = Date.now.bind(Date);
+    jest.spyOn(Date, 'now').mockImplementation(() => now() + 600_000);
+    try {
+      await freed;
+      await submitter.drain();
+    } finally {
+      jest.restoreAllMocks();
+    }
+    expect(stage.creates(team)).toBe(0);
+    expect(await stage.row(id)).toMatchObject({ status: 'submitting', lease_token: null, attempt: 0 });
+    expect(await stage.eventTypes(id)).toEqual(['job.submitting', 'job.sending', 'job.claim_released']);
+    await tick();
+    expect(await stage.row(id)).toMatchObject({ status: 'queued', attempt: 1 });
+    expect(stage.creates(team)).toBe(1);
   });
 });
 

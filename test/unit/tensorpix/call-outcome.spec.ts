@@ -88,6 +88,7 @@ describe('the class of an answer', () => {
       reason: 'unreachable',
     });
     expect(classifyFailure(new TransportError('timeout', false))).toEqual({ kind: 'not_sent', reason: 'timeout' });
+    expect(classifyFailure(new TransportError('too_late', false))).toEqual({ kind: 'not_sent', reason: 'too_late' });
     expect(classifyFailure(new TransportError('connection', true))).toMatchObject({
       kind: 'unknown',
       reason: 'connection_lost',

@@ -259,6 +259,7 @@ describe('what a call says of the host', () => {
     ['no connection', { kind: 'not_sent', reason: 'unreachable' }, 'down'],
     ['a strange answer', { kind: 'unknown', reason: 'unusable_answer', status: 200, retryAfterMs: null }, 'unclear'],
     ['no free connection in time', { kind: 'not_sent', reason: 'timeout' }, 'unclear'],
+    ['a call that was given up before it was written', { kind: 'not_sent', reason: 'too_late' }, 'unclear'],
     ['an open circuit', { kind: 'not_sent', reason: 'circuit_open' }, 'unclear'],
   ])('%s', (_, outcome, health) => {
     expect(healthOf(outcome)).toBe(health);
