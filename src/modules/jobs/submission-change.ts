@@ -99,9 +99,15 @@ function becameUnknown({ observableKey }: JobRecord, now: Date, reason: StatusRe
   return { status: 'unconfirmed', unknownSince: now, ...nothingSeen, statusReason } as const;
 }
 
-/** The change of a row that was claimed and certainly not sent: it waits, and is sent when it is due. */
+/**
+ * The change of a row that was claimed and certainly not sent: it waits, and is sent when it is due, unless somebody has asked
+ * for a cancel meanwhile, who was told that it would come.
+ */
 export function unsent(job: JobRecord, now: Date, dueAt: Date = now): JobChange {
-  return changeJob(job, { ...UNLEASED, dueAt, attempt: job.attempt - 1 }, now, { steps: [{ name: 'claim_released' }] });
+  const steps = [{ name: 'claim_released' }];
+  const released = { ...UNLEASED, attempt: job.attempt - 1 };
+  if (job.cancelRequestedAt !== null) return changeJob(job, { ...released, status: 'canceled' }, now, { steps });
+  return changeJob(job, { ...released, dueAt }, now, { steps });
 }
 
 /** As `unsent`, for a caller that wants nothing parked: it is told that nothing was sent. */

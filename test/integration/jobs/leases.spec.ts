@@ -1,6 +1,9 @@
 import { describe, expect, it, jest } from '@jest/globals';
 import request from 'supertest';
+import { JobClaimsStore } from '../../../src/modules/jobs/job-claims.store.js';
 import { JobsSubmitter } from '../../../src/modules/jobs/jobs.submitter.js';
+import { SubmissionService } from '../../../src/modules/jobs/submission.service.js';
+import { TenantTokens } from '../../../src/modules/tenants/tenant-tokens.js';
 import { TensorpixClient } from '../../../src/modules/tensorpix/tensorpix.client.js';
 import { eventually } from '../../support/gateway.js';
 import { CREATE_IMAGE, idOf, useStage, type Team } from '../../support/stage.js';
@@ -110,6 +113,37 @@ describe('a call that waits for a connection', () => {
     await tick();
     expect(await stage.row(id)).toMatchObject({ status: 'queued', attempt: 1 });
     expect(stage.creates(team)).toBe(1);
+  });
+});
+
+describe('a claim that is given back', () => {
+  it('should not forget a cancel that was asked for meanwhile, and nothing is sent', async () => {
+    const team = await stage.team();
+    const id = idOf(await stage.video(team, stage.callback, { prefer: 'respond-async' }));
+    const [claims, submissions, tokens] = [JobClaimsStore, SubmissionService, TenantTokens].map((type) =>
+      stage.gateway.app.get(type, { strict: false }),
+    ) as [JobClaimsStore, SubmissionService, TenantTokens];
+    const lease = submissions.newLease();
+    const all = '00000000-0000-0000-0000-000000000000';
+    const { jobs } = await claims.claimDueAnyTenant(lease, { after: all, until: all, limit: 10, most: 8, busy: [] });
+    const claimed = jobs.find(({ job }) => job.id === id);
+    if (!claimed) throw new Error('the job was not claimed');
+    const canceled = await request(stage.gateway.url).post(`/v1/jobs/${id}/cancel`).set(team.auth);
+    expect([canceled.status, canceled.body.status]).toEqual([202, 'submitting']);
+
+    const now = Date.now.bind(Date);
+    jest.spyOn(Date, 'now').mockImplementation(() => now() + 9_000);
+    try {
+      await submissions.submit(claimed, tokens.open(team.id, claimed.tokenCiphertext), lease);
+    } finally {
+      jest.restoreAllMocks();
+    }
+    expect(await stage.row(id)).toMatchObject({ status: 'canceled', due_at: null, lease_token: null, attempt: 0 });
+    const types = ['job.submitting', 'job.sending', 'job.cancel_requested', 'job.claim_released', 'job.canceled'];
+    expect(await stage.eventTypes(id)).toEqual(types);
+    expect((await stage.deliveries(id)).map(({ event_type }) => event_type)).toEqual(['job.canceled']);
+    await tick();
+    expect(stage.creates(team)).toBe(0);
   });
 });
 
