@@ -73,6 +73,13 @@ export class JobsStore {
        where j.tenant_id = watched.tenant_id and j.id = watched.id`;
   }
 
+  /** The account that the tenant's jobs are sent with now. */
+  async findAccountOf(tenantId: string): Promise<string | null> {
+    const [row] = await this.prisma.$queryRaw<{ accountId: string }[]>`
+      select t.account_id as "accountId" from tenants t where t.id = ${tenantId}::uuid`;
+    return row?.accountId ?? null;
+  }
+
   /** The record as it is now, with the database's time, to work on. */
   async findRecord(tenantId: string, id: string): Promise<JobWithTime | null> {
     const [row] = await this.prisma.$queryRaw<(JobRow & { now: Date })[]>`

@@ -59,8 +59,10 @@ export function settle(job: JobRecord, decision: Decision, now: Date, answered: 
 /**
  * The change of a row whose claim is gone. Only facts count then: what TensorPix made is bound when the row has nothing
  * yet, and recorded as a duplicate when it has. Null for a decision, which whoever holds the row now takes.
+ *
+ * @param moved the row is sent with another account than that of the call by now: there the id means nothing, or another job
  */
-export function settleLate(job: JobRecord, decision: Decision, now: Date): JobChange | null {
+export function settleLate(job: JobRecord, decision: Decision, now: Date, moved = false): JobChange | null {
   if (decision.kind === 'finish') {
     if (!isTerminal(job.status)) return settle(job, decision, now, false);
     const output = imageOutput(decision.image);
@@ -71,6 +73,10 @@ export function settleLate(job: JobRecord, decision: Decision, now: Date): JobCh
   }
   if (decision.kind !== 'bind') return null;
   const { id, costCredits } = decision.created;
+  if (moved) {
+    const data = { tensorpix_id: id, reason: 'account_changed' };
+    return changeJob(job, {}, now, { steps: [{ name: 'upstream_duplicate', data }] });
+  }
   // Known already: the statement that wrote it lost its connection, or somebody has looked it up meanwhile.
   if (job.tensorpixId === id) return null;
   const data = { tensorpix_id: id };

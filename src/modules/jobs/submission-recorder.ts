@@ -56,7 +56,9 @@ export class SubmissionRecorder {
     for (let tries = 0; tries < TRIES && current; tries += 1) {
       const { job, time } = current;
       const holds = job.leaseToken === lease.token;
-      const settled = holds ? settle(job, decision, time.now(), told.answered) : settleLate(job, decision, time.now());
+      const settled = holds
+        ? settle(job, decision, time.now(), told.answered)
+        : settleLate(job, decision, time.now(), await this.hasMoved(job, claimed.job.accountId, decision));
       if (!holds) this.metrics.lostLeases.inc({ loop: 'submission' });
       if (!settled) return job;
       const change = withKey(settled, told.keyEffect(settled.after, decision));
@@ -88,6 +90,17 @@ export class SubmissionRecorder {
       current = await retryWhileAway(PATIENCE_MS, () => this.jobs.findRecord(claimed.job.tenantId, claimed.job.id));
     }
     return current?.job ?? claimed.job;
+  }
+
+  /**
+   * Whether a row belongs to another account than the one that it was called for. One that waits to be sent anew does so as soon
+   * as its tenant does: it takes the tenant's account with its next claim.
+   */
+  private async hasMoved({ tenantId, accountId, status }: JobRecord, calledFor: string, { kind }: Decision) {
+    if (kind !== 'bind') return false;
+    if (accountId !== calledFor) return true;
+    if (status !== 'submitting') return false;
+    return (await retryWhileAway(PATIENCE_MS, () => this.jobs.findAccountOf(tenantId))) !== calledFor;
   }
 
   private noted({ after, events }: JobChange): JobRecord {

@@ -1,11 +1,12 @@
 import { describe, expect, it, jest } from '@jest/globals';
 import request from 'supertest';
+import type { Fault } from '../../../simulator/faults.js';
 import { JobClaimsStore } from '../../../src/modules/jobs/job-claims.store.js';
 import { JobsSubmitter } from '../../../src/modules/jobs/jobs.submitter.js';
 import { SubmissionService } from '../../../src/modules/jobs/submission.service.js';
 import { TenantTokens } from '../../../src/modules/tenants/tenant-tokens.js';
 import { TensorpixClient } from '../../../src/modules/tensorpix/tensorpix.client.js';
-import { eventually } from '../../support/gateway.js';
+import { ADMIN_KEY, eventually } from '../../support/gateway.js';
 import { CREATE_IMAGE, idOf, useStage, type Team } from '../../support/stage.js';
 
 /** No loop runs: these tests tick, and so decide who comes first. */
@@ -19,8 +20,8 @@ async function tick(): Promise<void> {
 }
 
 /** A create whose call is under way; the caller was answered `sending`. */
-async function sending(team: Team, fields: object = stage.callback): Promise<string> {
-  stage.fault(team, SLOW, { times: 1 });
+async function sending(team: Team, fields: object = stage.callback, fault: Fault = SLOW): Promise<string> {
+  stage.fault(team, fault, { times: 1 });
   const created = await stage.video(team, fields, { prefer: 'wait=0' });
   expect([created.status, created.body.status_reason]).toEqual([202, 'sending']);
   await eventually(
@@ -184,6 +185,32 @@ describe('a late answer of TensorPix', () => {
     expect(await stage.metric('gateway_upstream_duplicates_total')).toBe(duplicates + 1);
     const shown = await stage.get(team, `/v1/jobs/${id}/events`);
     expect(JSON.stringify(shown.body)).toContain('upstream_duplicate');
+  });
+
+  it('should not bind to a row whose tenant has another account by now, and be shown with it (invariant 3)', async () => {
+    const team = await stage.team();
+    const admin = { authorization: `Bearer ${ADMIN_KEY}` };
+    const id = await sending(team, stage.callback, { kind: 'slow', delay_ms: 4_000, commit: true });
+    await expireLease(id);
+    await tick();
+    const { url } = stage.gateway;
+    const path = `/v1/tenants/${team.id}`;
+    const decision = { decision: 'resubmit' };
+    const resolved = await request(url).post(`${path}/jobs/${id}/resolve`).set(admin).send(decision);
+    expect(resolved.status).toBe(200);
+    const token = { tensorpix_token: 'token-of-another-account-1' };
+    expect((await request(url).patch(path).set(admin).send(token)).status).toBe(200);
+
+    const types = await eventually(
+      () => stage.eventTypes(id),
+      (found) => found.includes('job.upstream_duplicate'),
+    );
+    expect(types.slice(-2)).toEqual(['job.submitting', 'job.upstream_duplicate']);
+    const data = { tensorpix_id: expect.any(Number), reason: 'account_changed' };
+    expect((await stage.events(id)).at(-1)?.data).toEqual(data);
+    expect(await stage.row(id)).toMatchObject({ status: 'submitting', tensorpix_id: null });
+    await tick();
+    expect(await stage.row(id)).toMatchObject({ status: 'queued', attempt: 2 });
   });
 
   it('should be kept with a row that has ended meanwhile, which stays as it is', async () => {
