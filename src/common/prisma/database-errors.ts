@@ -6,6 +6,7 @@ const AWAY = new Set([
   '57P02', // crash_shutdown
   '57P03', // cannot_connect_now
   '53300', // too_many_connections
+  '25006', // read_only_sql_transaction: a standby, or a primary that is being replaced; nothing can be written there
   '08000',
   '08001',
   '08003',
@@ -45,6 +46,7 @@ const UNUSABLE = new Map([
   ['P1000', 'refuses its user or password'],
   ['AuthenticationFailed', 'refuses its user or password'],
   ['3D000', 'does not exist'],
+  ['25006', 'takes no writes'],
   ['P1003', 'does not exist'],
   ['DatabaseDoesNotExist', 'does not exist'],
 ]);
