@@ -61,7 +61,7 @@ export class JobCancelService {
     if (outcome.kind === 'ok')
       return this.applyWhile(tenant, id, ({ job, time }) => changeJob(job, { status: 'canceled' }, time.now()));
     if (outcome.kind === 'refused' && outcome.refusal.reason === 'rate_limited')
-      return this.pace.rest(tenant.id, outcome.refusal.retryAfterMs);
+      return this.pace.rest(tenant.id, outcome.refusal.retryAfterMs, { token });
     // Refused or unanswered: the job may be canceled, finished, or going on. TensorPix's own record tells.
     const look = await this.tensorpix.getJob(token.token, tensorpixId);
     if (look.kind !== 'ok' || look.value.id !== tensorpixId) return;

@@ -130,7 +130,7 @@ export class SubmissionService {
     const parked = decision.kind === 'park' ? decision : null;
     // Whether the job waits or not, its token has to.
     if (outcome.kind === 'refused' && outcome.refusal.reason === 'rate_limited')
-      await this.pace.rest(tenantId, parked?.retryInMs ?? outcome.refusal.retryAfterMs);
-    if (parked?.scope === 'account') await this.pace.hold(tenantId, parked.retryInMs, parked.reason);
+      await this.pace.rest(tenantId, parked?.retryInMs ?? outcome.refusal.retryAfterMs, { token });
+    if (parked?.scope === 'account') await this.pace.hold(tenantId, parked.retryInMs, parked.reason, token);
   }
 }

@@ -3,7 +3,7 @@ import request from 'supertest';
 import type { Fault } from '../../../simulator/faults.js';
 import { JobsSweeper } from '../../../src/modules/jobs/jobs.sweeper.js';
 import { JobsSubmitter } from '../../../src/modules/jobs/jobs.submitter.js';
-import { ADMIN_KEY } from '../../support/gateway.js';
+import { ADMIN_KEY, eventually } from '../../support/gateway.js';
 import { idOf, sourceUrl, useStage, type Team } from '../../support/stage.js';
 
 /** No loop runs: these tests tick. */
@@ -133,6 +133,36 @@ describe.each(STATES)('an account in the state %s (%j)', (reason, fault, status,
     await tick();
     expect((await stage.video(team, { video_url: url }, headers)).status).toBe(201);
     expect(stage.creates(team)).toBe(2);
+  });
+});
+
+describe('a refusal that comes after the token was replaced', () => {
+  /** A call with the token that the team has; it is answered when the team has got another of the same account. */
+  async function replacedDuringCall(): Promise<Team> {
+    const team = await stage.team();
+    expect((await stage.video(team)).status).toBe(201);
+    await stage.video(team, {}, ASYNC);
+    stage.fault(team, { kind: 'slow', delay_ms: 1_500 }, { times: 1 });
+    const sending = tick();
+    await eventually(
+      () => stage.creates(team),
+      (count) => count === 2,
+    );
+    const token = `new-${team.token}`;
+    stage.simulator.control.changeAccount({ token, same_account_as: team.token });
+    stage.simulator.control.changeAccount({ token: team.token, revoked: true });
+    await patchToken(team, token);
+    await sending;
+    return team;
+  }
+
+  it('should not hold what is sent with the new one', async () => {
+    const team = await replacedDuringCall();
+    const paces = await stage.sql('select hold_until, hold_reason from tenant_paces where tenant_id = $1', [team.id]);
+    expect(paces).toEqual([{ hold_until: null, hold_reason: null }]);
+    const next = idOf(await stage.video(team, {}, ASYNC));
+    await tick();
+    expect((await stage.row(next)).status).toBe('queued');
   });
 });
 

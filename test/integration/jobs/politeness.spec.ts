@@ -1,7 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
 import { Lease } from '../../../src/common/loops/lease.js';
 import { JobsPoller } from '../../../src/modules/jobs/polling/jobs.poller.js';
-import { TenantPaceStore } from '../../../src/modules/jobs/polling/tenant-pace.store.js';
+import { TenantPaceStore, type UsedToken } from '../../../src/modules/jobs/polling/tenant-pace.store.js';
 import { ADMIN_KEY, eventually } from '../../support/gateway.js';
 import { idOf, useStage, type Team } from '../../support/stage.js';
 import request from 'supertest';
@@ -27,6 +27,12 @@ async function paceOf({ id }: Team): Promise<Pace | undefined> {
     [id],
   );
   return pace;
+}
+
+async function tokenOf({ id }: Team): Promise<UsedToken> {
+  const [token] = await stage.sql<UsedToken>('select token_ciphertext as ciphertext from tenants where id = $1', [id]);
+  if (!token) throw new Error(`no tenant ${id}`);
+  return token;
 }
 
 async function look(): Promise<void> {
@@ -55,7 +61,8 @@ describe('the rate of calls with a token', () => {
     expect(await paceOf(shared)).toMatchObject({ calls_per_second: expect.closeTo(5, 5), resting: true });
     expect(await paceOf(other)).toMatchObject({ resting: false });
     // What is throttled along is the same message.
-    await stage.gateway.app.get(TenantPaceStore, { strict: false }).rest(team.id, 1_000);
+    const pace = stage.gateway.app.get(TenantPaceStore, { strict: false });
+    await pace.rest(team.id, 1_000, { token: await tokenOf(team) });
     expect((await paceOf(team))?.calls_per_second).toBeCloseTo(5.05, 5);
   });
 
@@ -85,7 +92,7 @@ describe('the rate of calls with a token', () => {
     await stage.makeLooksDue();
     await pace.claimDueAnyTenant(lease, 100);
     expect(await pace.renew(team.id, lease)).toBe(true);
-    await pace.rest(team.id, 60_000);
+    await pace.rest(team.id, 60_000, { token: await tokenOf(team) });
     expect(await pace.renew(team.id, lease)).toBe(false);
     const end = { nextLookInMs: 1_000, failures: 0, gained: 20, learned: null, hurriedInMs: null };
     expect(await pace.release(team.id, lease, end)).toBe(true);
@@ -95,6 +102,7 @@ describe('the rate of calls with a token', () => {
   it('should not be changed by a process whose claim is gone', async () => {
     const team = await stage.team();
     await stage.video(team);
+    const token = await tokenOf(team);
     const pace = stage.gateway.app.get(TenantPaceStore, { strict: false });
     const lease = new Lease(60_000);
     await stage.makeLooksDue();
@@ -103,14 +111,21 @@ describe('the rate of calls with a token', () => {
       `update tenant_paces set poll_lease_expires_at = now() - interval '1 second' where tenant_id = $1`,
       [team.id],
     );
-    await pace.rest(team.id, 60_000, lease);
+    await pace.rest(team.id, 60_000, { token, heldBy: lease });
     expect(await paceOf(team)).toMatchObject({ resting: false, calls_per_second: 10 });
     await stage.sql(
       `update tenant_paces set poll_lease_expires_at = now() + interval '1 minute' where tenant_id = $1`,
       [team.id],
     );
-    await pace.rest(team.id, 60_000, lease);
+    await pace.rest(team.id, 60_000, { token, heldBy: lease });
     expect(await paceOf(team)).toMatchObject({ resting: true, calls_per_second: 5 });
+  });
+
+  it('should not be changed by what was said of a token that the tenant does not have any more', async () => {
+    const team = await stage.team();
+    const pace = stage.gateway.app.get(TenantPaceStore, { strict: false });
+    await pace.rest(team.id, 60_000, { token: { ciphertext: 'of a replaced token' } });
+    expect(await paceOf(team)).toMatchObject({ resting: false, calls_per_second: 10 });
   });
 
   it('should leave the first calls after a rest to jobs that wait to be sent', async () => {

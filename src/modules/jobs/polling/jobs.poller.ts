@@ -126,7 +126,7 @@ export class JobsPoller implements OnApplicationBootstrap {
     if (trouble?.kind !== 'rate_limited') return;
     const restMs =
       trouble.retryAfterMs ?? backoffMs(failures, this.config.pollMinIntervalMs, this.config.pollMaxIntervalMs);
-    await this.pace.rest(tenantId, restMs, lease);
+    await this.pace.rest(tenantId, restMs, { token, heldBy: lease });
   }
 
   /** Backing off while TensorPix is in trouble. */

@@ -31,6 +31,17 @@ export interface LookEnd {
   hurriedInMs: number | null;
 }
 
+/** The token with which something was learned, as the tenant had it then. */
+export interface UsedToken {
+  ciphertext: string;
+}
+
+/** Under what something was learned of a tenant. A process that has stood still may tell of what is long over. */
+export interface Learned {
+  token: UsedToken;
+  heldBy?: Lease;
+}
+
 type ClaimedRow = Omit<ClaimedTenant, 'known'> & {
   listPageSize: number | null;
   listFrom: number | null;
@@ -75,10 +86,9 @@ export class TenantPaceStore {
    * on any replica, and half as fast afterwards.
    *
    * @param askedMs what TensorPix asked for; null: it did not say
-   * @param heldBy the claim under which that was learned: without it nothing is changed. A process that has stood still may
-   * tell of a throttling that is long over.
+   * @param learned what must still hold of the tenant; else nothing is changed
    */
-  async rest(tenantId: string, askedMs: number | null, heldBy?: Lease): Promise<void> {
+  async rest(tenantId: string, askedMs: number | null, { token, heldBy }: Learned): Promise<void> {
     const restMs = Math.max(LEAST_REST_MS, askedMs ?? 0);
     await this.prisma.$executeRaw`
       update tenant_paces
@@ -91,7 +101,7 @@ export class TenantPaceStore {
            from tenants t
            join tenants sharing on sharing.account_id = t.account_id
            join tenant_paces p on p.tenant_id = sharing.id
-          where t.id = ${tenantId}::uuid
+          where t.id = ${tenantId}::uuid and t.token_ciphertext = ${token.ciphertext}::text
             and (${heldBy?.token ?? null}::uuid is null or exists (
                   select 1 from tenant_paces h
                    where h.tenant_id = t.id and h.poll_lease_token = ${heldBy?.token ?? null}::uuid
@@ -100,12 +110,20 @@ export class TenantPaceStore {
             for update of p))`;
   }
 
-  /** The account refuses jobs: nothing of this tenant is sent in the background before the time has passed. */
-  async hold(tenantId: string, holdMs: number, reason: StatusReason): Promise<void> {
+  /**
+   * The account refuses jobs: nothing of this tenant is sent in the background before the time has passed. What was said of a
+   * token that has been replaced since holds nobody; one that is being replaced at this moment is waited for.
+   */
+  async hold(tenantId: string, holdMs: number, reason: StatusReason, { ciphertext }: UsedToken): Promise<void> {
     await this.prisma.$executeRaw`
+      with held as (
+        select t.id from tenants t
+         where t.id = ${tenantId}::uuid and t.token_ciphertext = ${ciphertext}::text
+           for key share
+      )
       update tenant_paces
          set hold_until = now() + ${holdMs}::float8 * interval '1 millisecond', hold_reason = ${reason}::text
-       where tenant_id = ${tenantId}::uuid`;
+       where tenant_id = (select id from held)`;
   }
 
   /** Somebody waits for a job of this tenant: looks come as often as they may for so long. */

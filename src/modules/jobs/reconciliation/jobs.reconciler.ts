@@ -155,7 +155,7 @@ export class JobsReconciler implements OnApplicationBootstrap {
     if (trouble.kind === 'token_rejected') await this.tokens.noteRejected(tenantId, { ciphertext, token: '' });
     if (trouble.kind !== 'rate_limited') return retryMs;
     const restMs = Math.max(retryMs, trouble.retryAfterMs ?? 0);
-    await this.pace.rest(tenantId, restMs);
+    await this.pace.rest(tenantId, restMs, { token: { ciphertext } });
     return restMs;
   }
 
