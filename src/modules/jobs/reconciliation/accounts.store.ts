@@ -25,6 +25,7 @@ export interface UnknownJob {
   equalsUnknownSince: Date | null;
 }
 
+/** A key is looked for whole: rows of it that a look leaves out could be those whose jobs it sees. So the last one may go beyond this. */
 const UNKNOWN_A_LOOK = 1_000;
 
 /** Claims on accounts, and what a look has to know of them. An account can have several tenants, so none is named here. */
@@ -100,7 +101,10 @@ export class AccountsStore {
             and j.observable_key is not null and j.clean_looks < ${CLEAN_LOOKS_NEEDED}::int))`;
   }
 
-  /** The jobs of an account that may or may not be at TensorPix, those that wait for a person last, with the database's time. */
+  /**
+   * The jobs of an account that may or may not be at TensorPix, with the database's time. When they are very many, only those of
+   * the keys that have been unknown for longest, keys that wait for a person last.
+   */
   async findUnknown(accountId: string): Promise<{ unknown: UnknownJob[]; time: DatabaseTime }> {
     const askedAtMs = performance.now();
     const rows = await this.prisma.$queryRaw<(JobRow & { now: Date; equalsUnknownSince: Date | null })[]>`
@@ -109,12 +113,23 @@ export class AccountsStore {
                where e.account_id = j.account_id and e.observable_key = j.observable_key
                  and e.unknown_since is not null) as "equalsUnknownSince"
         from (select now() as now) clock
-        left join lateral (
-          select * from jobs u
-           where u.account_id = ${accountId}::uuid and u.status = 'unconfirmed' and u.observable_key is not null
-             and u.clean_looks < ${CLEAN_LOOKS_NEEDED}::int
-           order by u.status_reason is not distinct from 'outcome_unknown', u.unknown_since
-           limit ${UNKNOWN_A_LOOK}::int) j on true`;
+        left join (
+          select u.*
+            from (
+              select k.*, sum(k.rows) over (order by k.left_to_person, k.since, k.observable_key) - k.rows as rows_before
+                from (
+                  select u.observable_key, count(*) as rows, min(u.unknown_since) as since,
+                         bool_and(u.status_reason is not distinct from 'outcome_unknown') as left_to_person
+                    from jobs u
+                   where u.account_id = ${accountId}::uuid and u.status = 'unconfirmed' and u.observable_key is not null
+                     and u.clean_looks < ${CLEAN_LOOKS_NEEDED}::int
+                   group by u.observable_key) k) w
+           cross join lateral (
+             select * from jobs x
+              where x.account_id = ${accountId}::uuid and x.status = 'unconfirmed' and x.observable_key = w.observable_key
+                and x.clean_looks < ${CLEAN_LOOKS_NEEDED}::int
+             offset 0) u
+           where w.rows_before < ${UNKNOWN_A_LOOK}::int) j on true`;
     const now = rows[0]?.now ?? new Date();
     const unknown = rows
       .filter(({ id }) => id !== null)
