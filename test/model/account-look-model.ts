@@ -158,6 +158,7 @@ export class AccountLookModel {
       complete,
       searchedBeyond,
       holdsNewest: newest === null || listed.has(newest),
+      showsAsSent: true,
       unowned: shown
         .filter(({ id }) => !this.gateway.ownerOf(id))
         .map((job) => ({ ...job, firstSeenAt: this.firstSeenAt(job.id) })),

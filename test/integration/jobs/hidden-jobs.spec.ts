@@ -190,3 +190,37 @@ describe('a search list that a proxy refuses', () => {
     await lookUntil(id, ({ status: now }) => now === 'submitting');
   });
 });
+
+describe('a TensorPix that shows URLs in another way than they were sent', () => {
+  it('should not be believed that a job is not there, while it shows that of one of our own', async () => {
+    const team = await stage.team();
+    const presigned = () => sourceUrl('sim-stick') + '?X-Amz-Signature=0123456789abcdef';
+    expect((await stage.video(team, { video_url: presigned() })).status).toBe(201);
+    const id = await unconfirmed(team, 'no_answer_after_commit', { video_url: presigned() });
+    const list = await request(stage.simulator.url)
+      .get('/api/jobs/')
+      .set({ authorization: `Token ${team.token}` })
+      .expect(200);
+    const cut = JSON.stringify(list.body).replaceAll(/\?X-Amz-Signature=\w+/g, '');
+    expect(cut).not.toBe(JSON.stringify(list.body));
+    stage.fault(
+      team,
+      { kind: 'body', body: JSON.parse(cut) as object },
+      { match: { method: 'GET', path: '/api/jobs/$' } },
+    );
+    stage.fault(
+      team,
+      { kind: 'body', body: { count: 0, next: null, previous: null, results: [] } },
+      { match: { method: 'GET', path: '/api/videos/$' } },
+    );
+
+    await lookUntil(id, ({ status, status_reason }) => status !== 'unconfirmed' || status_reason === 'outcome_unknown');
+    expect((await stage.events(id)).slice(1)).toMatchObject([
+      { type: 'job.unconfirmed' },
+      { type: 'job.doubted', data: { reason: 'shown_otherwise' } },
+      { type: 'job.undecided', data: { reason: 'shown_otherwise' } },
+    ]);
+    await tick(stage, JobsSubmitter);
+    expect(stage.creates(team)).toBe(2);
+  });
+});

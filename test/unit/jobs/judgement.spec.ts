@@ -71,6 +71,7 @@ function look(overrides: Partial<AccountLook> = {}): AccountLook {
     complete: true,
     searchedBeyond: true,
     holdsNewest: true,
+    showsAsSent: true,
     unowned: [],
     traces: [],
     inFlight: new Set(),
@@ -369,6 +370,15 @@ describe('a trace of the call', () => {
         kind: 'undecidable',
         cause: 'left_a_trace',
       });
+    }
+  });
+
+  it('should keep the job from being sent again when jobs of ours are shown with other URLs or models than were sent', () => {
+    const shown = look({ showsAsSent: false, begunAt: at(patientUntil) });
+    for (const fresh of [unknownCall(), unknownCall({ cleanLooks: 1, cleanLookAt: at(17_000) })]) {
+      expect(verdict(fresh, shown)).toEqual({ kind: 'doubt', cause: 'shown_otherwise' });
+      const person = { kind: 'undecidable', cause: 'shown_otherwise' };
+      expect(verdict({ ...fresh, doubtedSince: at(COUNTS_FROM_MS) }, shown)).toEqual(person);
     }
   });
 

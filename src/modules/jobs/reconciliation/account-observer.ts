@@ -15,7 +15,7 @@ import {
   type PageCall,
   type WholeList,
 } from './list-reader.js';
-import { normalizeUrl } from './observable-key.js';
+import { normalizeUrl, observableKey } from './observable-key.js';
 import { SightingsStore } from './sightings.store.js';
 
 export interface ObservationContext {
@@ -92,6 +92,7 @@ export class AccountObserver {
       complete: list.complete,
       searchedBeyond: beyond.complete,
       holdsNewest: newest === null || list.entries.some(({ item }) => item.id === newest),
+      showsAsSent: jobs.every(({ item }) => isAsSent(item, owned.get(item.id))),
       unowned: jobs
         .filter(({ item }) => !owned.has(item.id))
         .map((job) => unownedJob(job, firstSeen.get(job.item.id) ?? null)),
@@ -145,7 +146,7 @@ export class AccountObserver {
     let traces = unexplained(alike, [...listed, ...found]);
     // Jobs of our own that have ended explain videos too; they are asked for only when there is something to explain.
     if (traces.length > 0) {
-      const own = await this.findSingles(context, [...owned]);
+      const own = await this.findSingles(context, [...owned.keys()]);
       found = [...found, ...own.found];
       explainable = own.complete;
       traces = unexplained(alike, [...listed, ...found]);
@@ -205,6 +206,12 @@ export class AccountObserver {
     const { value, date } = valueOf(outcome);
     return { item: value, clockOffsetMs: clockOffsetMs(date, time) };
   }
+}
+
+/** @param sentKey the observable key of what was sent for it; without one there is nothing to compare */
+function isAsSent({ shown: { externalUrl, modelIds } }: ShownJob, sentKey: string | null | undefined): boolean {
+  if (!sentKey || externalUrl === null || modelIds === null) return true;
+  return observableKey({ video_url: externalUrl, ml_models: modelIds }) === sentKey;
 }
 
 /** Input videos that none of these jobs accounts for. */

@@ -148,13 +148,13 @@ export class AccountsStore {
     return row ? Number(row.id) : null;
   }
 
-  /** Which of these ids rows of the account own. */
-  async findOwned(accountId: string, tensorpixIds: number[]): Promise<Set<number>> {
-    const rows = await this.prisma.$queryRaw<{ id: bigint }[]>`
-      select j.tensorpix_id as id
+  /** Which of these ids rows of the account own, with the observable keys of what was sent for them; null: there is none. */
+  async findOwned(accountId: string, tensorpixIds: number[]): Promise<Map<number, string | null>> {
+    const rows = await this.prisma.$queryRaw<{ id: bigint; key: string | null }[]>`
+      select j.tensorpix_id as id, encode(j.observable_key, 'hex') as key
         from jobs j
        where j.account_id = ${accountId}::uuid and j.tensorpix_id = any(${tensorpixIds}::bigint[])`;
-    return new Set(rows.map(({ id }) => Number(id)));
+    return new Map(rows.map(({ id, key }) => [Number(id), key]));
   }
 
   /**

@@ -25,6 +25,8 @@ export interface AccountLook {
   searchedBeyond: boolean;
   /** The newest active job that we own there was shown, if there is one. */
   holdsNewest: boolean;
+  /** Each job of ours that was shown has the URL and the models that were sent for it: what was not shown can be told by them. */
+  showsAsSent: boolean;
   unowned: UnownedJob[];
   traces: Trace[];
   /** keys of which a call was under way, or had just become unknown, when the look had ended */
@@ -52,7 +54,7 @@ export type Verdict =
   | { kind: 'undecidable'; cause: 'equal_in_the_list' | Doubt };
 
 /** How many graces each is waited for, until a person is asked. A list that TensorPix does not answer is waited for without end. */
-const PATIENCE_GRACES = { left_a_trace: 3, lists_never_whole: 30 } as const;
+const PATIENCE_GRACES = { left_a_trace: 3, shown_otherwise: 3, lists_never_whole: 30 } as const;
 
 type Doubt = keyof typeof PATIENCE_GRACES;
 
@@ -136,6 +138,7 @@ function judgeAbsence(call: UnknownCall, look: AccountLook, timing: Timing, guar
   const unmet = guards.clean.filter((name) => !CLEAN_CONDITIONS[name](call, look, timing));
   if (unmet.some((name) => name === 'lateEnough' || name === 'apart')) return { kind: 'wait' };
   if (unmet.length > 0) return doubt(call, look, timing, 'lists_never_whole');
+  if (!look.showsAsSent) return doubt(call, look, timing, 'shown_otherwise');
   if (leavesTrace(call, look, guards)) return doubt(call, look, timing, 'left_a_trace');
   return { kind: call.cleanLooks + 1 >= guards.cleanLooks ? 'absent' : 'clean' };
 }
