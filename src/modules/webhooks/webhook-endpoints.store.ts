@@ -103,7 +103,9 @@ export class WebhookEndpointsStore {
   ): Promise<{ before: EndpointRecord; after: EndpointRecord; isAnew: boolean } | null> {
     const { url, status } = changes;
     return this.prisma.$transaction(async (tx) => {
-      await tx.$queryRaw`select id from webhook_endpoints where tenant_id = ${tenantId}::uuid and id = ${id}::uuid for update`;
+      // Not "for update": that would keep the tenant's jobs from writing webhooks to it meanwhile.
+      await tx.$queryRaw`
+        select id from webhook_endpoints where tenant_id = ${tenantId}::uuid and id = ${id}::uuid for no key update`;
       const before = await tx.webhookEndpoint.findFirst({ where: { tenantId, id, deletedAt: null }, select: SHOWN });
       if (!before) return null;
       const isAnother = url !== undefined && url !== before.url;
