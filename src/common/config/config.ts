@@ -102,10 +102,11 @@ function database(env: NodeJS.ProcessEnv): Pick<Config, 'databaseUrl' | 'databas
   }
   const [base = '', query = ''] = value.split(/\?(.*)/s);
   const parameters = new URLSearchParams(query);
+  // As they are written: the driver does not read all of what URLSearchParams would make of them.
+  const others = query.split('&').filter((parameter) => !/^(schema|options)(=|$)/.test(parameter));
   const [databaseSchema, databaseOptions] = [parameters.get('schema') || 'public', parameters.get('options') ?? ''];
   if (!/^[A-Za-z_][\w$]*$/.test(databaseSchema)) throw new ConfigError('DATABASE_URL must name a plain schema');
-  for (const name of ['schema', 'options']) parameters.delete(name);
-  const databaseUrl = parameters.size > 0 ? `${base}?${parameters.toString()}` : base;
+  const databaseUrl = others.join('') === '' ? base : `${base}?${others.join('&')}`;
   return { databaseUrl, databaseSchema, databaseOptions };
 }
 

@@ -19,9 +19,15 @@ export function dropVanished(pool: pg.Pool): void {
   pool.on('acquire', (client) => void unused.delete(client));
   pool.on('remove', (client) => void unused.delete(client));
   pool.on('release', (error: Error | undefined, client) => {
+    // A transaction that is given up gives its connection back without an error, though it still waits for an answer.
+    const vanished = error ? NO_ANSWER.test(error.message) : isWaiting(client);
     if (!error) unused.add(client);
-    else if (NO_ANSWER.test(error.message)) for (const each of [...unused]) socketOf(each).destroy();
+    if (vanished) for (const each of [...unused]) socketOf(each).destroy();
   });
+}
+
+function isWaiting(client: pg.PoolClient): boolean {
+  return Boolean((client as unknown as { _getActiveQuery: () => unknown })._getActiveQuery());
 }
 
 /** pg has no way to end a connection without a word from the other side. */

@@ -122,9 +122,10 @@ export function endOf(): Prisma.Sql {
   return Prisma.sql`${LATER} and later.event_type in ${ENDS}`;
 }
 
-/** What makes `webhook_deliveries d`, which has just failed, pointless: it was under way when that was written. */
+/** What makes `webhook_deliveries d`, which has just failed with the outcome `i`, pointless: it was under way when that was written. */
 export function supersederOf(): Prisma.Sql {
   return Prisma.sql`${LATER}
        and (d.event_type = 'job.progress'
-            or (d.attempts + 1 >= ${FAILURES_UNTIL_SUPERSEDED}::int and later.event_type in ${ENDS}))`;
+            or (not i.changed and d.attempts + (not i.hurried)::int >= ${FAILURES_UNTIL_SUPERSEDED}::int
+                and later.event_type in ${ENDS}))`;
 }

@@ -129,7 +129,8 @@ function toRow({
     retry_at_end_ms: retryAtEndInMs,
     error,
     unsent,
-    hurried: delivery.hurried,
+    // A first attempt is none of a schedule that has not begun: the mark was of another webhook of the queue.
+    hurried: delivery.hurried && delivery.attempts > 0,
     endpoint_revision: delivery.endpointRevision,
     attempt,
   };

@@ -17,10 +17,10 @@ export class EndpointShutdown {
   ) {}
 
   async disable(
-    { tenantId, endpointId, url }: { tenantId: string; endpointId: string; url: string },
+    { tenantId, endpointId, revision }: { tenantId: string; endpointId: string; revision: number },
     reason: EndpointDisabledReason,
   ): Promise<void> {
-    const disabled = await this.endpoints.disable(tenantId, endpointId, url, reason, (endpoint) =>
+    const disabled = await this.endpoints.disable(tenantId, endpointId, revision, reason, (endpoint) =>
       JSON.stringify({
         type: ENDPOINT_DISABLED_TYPE,
         timestamp: endpoint.updatedAt.toISOString(),

@@ -60,7 +60,9 @@ export class ManualRetriesStore {
       delete from webhook_queues
        where id = any(array(
          select q.id from webhook_queues q
-          where q.tenant_id = ${tenantId}::uuid and q.delivery_id is not null and q.replayed and q.lease_token is null
+          where q.tenant_id = ${tenantId}::uuid and q.delivery_id is not null and q.replayed
+            -- Under way, unless its claim has expired.
+            and (q.lease_token is null or q.due_at <= now())
             and ${endpointId ? Prisma.sql`q.endpoint_id = ${endpointId}::uuid` : Prisma.sql`true`}
           order by q.id
             for update of q skip locked))`;

@@ -139,21 +139,21 @@ export class WebhookEndpointsStore {
   /**
    * Disables an endpoint, paused or not, and writes the webhook about it to the tenant's other endpoints that want it.
    *
-   * @param url that has failed: the endpoint may have another one by now
+   * @param revision of the receiver that has failed: the endpoint may be another one by now
    * @param write the body of that webhook
    * @returns false when it was disabled already, or is another receiver by now
    */
   async disable(
     tenantId: string,
     id: string,
-    url: string,
+    revision: number,
     reason: EndpointDisabledReason,
     write: (endpoint: EndpointRecord) => string,
   ): Promise<boolean> {
     return this.prisma.$transaction(async (tx) => {
       const count = await tx.$executeRaw`
         update webhook_endpoints set status = 'disabled', status_reason = ${reason}, updated_at = now()
-         where tenant_id = ${tenantId}::uuid and id = ${id}::uuid and url = ${url}
+         where tenant_id = ${tenantId}::uuid and id = ${id}::uuid and revision = ${revision}::int
            and status <> 'disabled' and deleted_at is null`;
       if (count === 0) return false;
       const endpoint = toRecord(await tx.webhookEndpoint.findFirstOrThrow({ where: { tenantId, id }, select: SHOWN }));

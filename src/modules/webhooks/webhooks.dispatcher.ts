@@ -134,8 +134,9 @@ export class WebhooksDispatcher implements OnApplicationBootstrap {
     return { ...verdict, status: isTest ? 'exhausted' : 'failing', retryInMs: null };
   }
 
-  private async disable({ tenantId, endpointId, url }: ClaimedDelivery, reason: 'gone' | 'failing'): Promise<void> {
-    if (endpointId !== null) await this.shutdown.disable({ tenantId, endpointId, url }, reason);
+  private async disable({ tenantId, endpointId, endpointRevision }: ClaimedDelivery, reason: 'gone' | 'failing') {
+    if (endpointId === null || endpointRevision === null) return;
+    await this.shutdown.disable({ tenantId, endpointId, revision: endpointRevision }, reason);
   }
 
   private async record(delivery: ClaimedDelivery, lease: Lease, verdict: Ruling): Promise<void> {

@@ -117,8 +117,10 @@ describe('a database that is away', () => {
     const answers = await Promise.all([
       request(gateway.url).post('/v1/jobs').set(auth).send(VIDEO),
       request(gateway.url).get('/health/ready'),
+      // In a transaction.
+      request(gateway.url).post('/v1/webhook-endpoints').set(auth).send({ url: 'https://hooks.example.com/' }),
     ]);
-    expect(answers.map(({ status }) => status)).toEqual([503, 503]);
+    expect(answers.map(({ status }) => status)).toEqual([503, 503, 503]);
     await request(gateway.url).get('/health/ready').expect(200);
     await request(gateway.url).post('/v1/jobs').set(auth).send(VIDEO).expect(201);
   });

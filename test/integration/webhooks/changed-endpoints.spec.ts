@@ -112,6 +112,15 @@ describe('an endpoint that is changed while a webhook is under way to it', () =>
     expect(scene.received(scene.path)).toBe(2);
   });
 
+  it('should not be disabled by a 410 to what was under way before it was enabled anew', async () => {
+    const scene = await Scene.start();
+    await scene.change({ status: 'disabled' });
+    await scene.change({ status: 'enabled' });
+    scene.answerHeld(410);
+    await scene.until(({ status }) => status === 'delivered');
+    expect(await scene.shown()).toMatchObject({ status: 'enabled' });
+  });
+
   it('should have it given up when it was deleted meanwhile', async () => {
     const scene = await Scene.start();
     const before = await stage.metric('gateway_webhooks_given_up_total{reason="endpoint_deleted"}');

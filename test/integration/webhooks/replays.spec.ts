@@ -83,9 +83,11 @@ describe('replays that are canceled', () => {
     const [{ id }] = (body as unknown as { data: [{ id: string }] }).data;
     expect((await post(team, '/replay', { since })).body.replayed).toBe(1);
     expect((await post(team, `/${id}/retry`)).status).toBe(202);
-    await stage.sql(`update webhook_queues set lease_token = gen_random_uuid() where tenant_id = $1 and replayed`, [
-      team.id,
-    ]);
+    await stage.sql(
+      `update webhook_queues set lease_token = gen_random_uuid(), due_at = now() + interval '1 minute'
+        where tenant_id = $1 and replayed`,
+      [team.id],
+    );
     for (let replays = 0; replays < 3; replays += 1) await post(team, '/replay', { since });
     expect((await post(other, '/replay', { since })).body.replayed).toBe(1);
     expect(await waiting(team)).toEqual({ replays: 4, others: 2 });

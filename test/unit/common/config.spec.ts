@@ -39,6 +39,32 @@ describe('the environment', () => {
     });
   });
 
+  it.each([
+    ['', GOOD.DATABASE_URL, 'public', ''],
+    ['?schema=team', GOOD.DATABASE_URL, 'team', ''],
+    [
+      '?host=/var/run/postgresql&schema=team&sslmode=require',
+      `${GOOD.DATABASE_URL}?host=/var/run/postgresql&sslmode=require`,
+      'team',
+      '',
+    ],
+    [
+      '?options=-c%20work_mem%3D7MB&application_name=a/b',
+      `${GOOD.DATABASE_URL}?application_name=a/b`,
+      'public',
+      '-c work_mem=7MB',
+    ],
+  ])(
+    'should take schema and options off the URL of the database, and leave the rest as it is: %s',
+    (query, url, schema, options) => {
+      expect(parseConfig({ ...GOOD, DATABASE_URL: GOOD.DATABASE_URL + query })).toMatchObject({
+        databaseUrl: url,
+        databaseSchema: schema,
+        databaseOptions: options,
+      });
+    },
+  );
+
   it('should take an empty variable for one that is not set', () => {
     const names = [
       'PORT',
