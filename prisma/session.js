@@ -37,12 +37,13 @@ export function parseDatabaseUrl(databaseUrl, variable = 'DATABASE_URL') {
   const [base, query = ''] = databaseUrl.split(/\?(.*)/s);
   const parameters = new URLSearchParams(query);
   const schema = parameters.get('schema') || 'public';
-  parameters.delete('schema');
   if (!/^[A-Za-z_][\w$]*$/.test(schema)) throw new ToolError(`${variable}: the schema in it is not a plain name`);
-  if (schema !== 'public') {
-    parameters.set('options', `${parameters.get('options') ?? ''} -c search_path="${schema}"`.trim());
-  }
-  return { connectionString: parameters.size > 0 ? `${base}?${parameters}` : String(base), schema };
+  // The others stay as they are written: the driver does not read all of what URLSearchParams would make of them.
+  const kept = query.split('&').filter((parameter) => parameter !== '' && !/^(schema|options)(=|$)/.test(parameter));
+  const searchPath = schema === 'public' ? '' : `-c search_path="${schema}"`;
+  const options = `${parameters.get('options') ?? ''} ${searchPath}`.trim();
+  if (options !== '') kept.push(`options=${encodeURIComponent(options)}`);
+  return { connectionString: kept.length > 0 ? `${base}?${kept.join('&')}` : String(base), schema };
 }
 
 /**
