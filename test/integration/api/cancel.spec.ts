@@ -132,9 +132,12 @@ describe('a cancel', () => {
     const { id, tensorpix_id } = await create();
     const match = { method: 'DELETE', path: `/api/jobs/${tensorpix_id}/` };
     world.simulator.control.addFault({ match, times: 1, fault: { kind: 'rate_limited', retry_after_s: 60 } });
-    await cancel(id).expect(202);
-    const resting = await world.sql('select 1 from tenant_paces where rest_until > now()');
-    expect(resting).toHaveLength(1);
+    // A look under way may be the one that is throttled; the cancel itself then comes true at once.
+    expect([200, 202]).toContain((await cancel(id)).status);
+    await eventually(
+      () => world.sql('select 1 from tenant_paces where rest_until > now()'),
+      (resting) => resting.length === 1,
+    );
     await world.sql('update tenant_paces set rest_until = null');
     await becomes(id, 'canceled');
     expect(upstream(tensorpix_id)).toBe(-2);
