@@ -72,6 +72,11 @@ export class Metrics {
     help: '1 while nothing is sent to TensorPix because it does not serve',
     registers: [this.registry],
   });
+  readonly tokenCircuitsOpen = new Gauge({
+    name: 'gateway_tensorpix_token_circuits_open',
+    help: 'Tokens with which nothing is sent to TensorPix now, because it does not serve them',
+    registers: [this.registry],
+  });
   readonly draining = new Gauge({
     name: 'gateway_draining',
     help: '1 while shutting down',

@@ -1,21 +1,13 @@
 import { backoffMs } from '../../common/loops/backoff.js';
-import type { CallOutcome } from './call-outcome.js';
 
-/** Calls in a row that TensorPix did not serve until nothing is sent for a while. */
-const FAILURES_UNTIL_OPEN = 10;
+/** Calls in a row that were not served until nothing is sent for a while. */
+export const FAILURES_UNTIL_OPEN = 10;
 const FIRST_PAUSE_MS = 1_000;
 const LONGEST_PAUSE_MS = 30_000;
 const TRUSTS_ITSELF_MS = 2_000;
 
-/** What a call says of the host. A refusal, 429 included, is an answer: it never opens the circuit. */
+/** What a call says of what a circuit stands for. */
 export type Health = 'up' | 'down' | 'unclear';
-
-export function healthOf(outcome: CallOutcome<unknown>): Health {
-  if (outcome.kind === 'ok' || outcome.kind === 'refused') return 'up';
-  // A call that found no free connection in time tells of this process, and a strange answer is an answer.
-  if (outcome.kind === 'not_sent') return outcome.reason === 'unreachable' ? 'down' : 'unclear';
-  return outcome.reason === 'unusable_answer' ? 'unclear' : 'down';
-}
 
 export interface Pass {
   /** the one call that may try while the circuit is half open */
@@ -23,8 +15,8 @@ export interface Pass {
 }
 
 /**
- * Stops hammering a host that is down. Open: nothing is sent. After a pause, which grows, one call may try; its success
- * closes the circuit for all, its failure opens it for longer.
+ * Stops hammering what is down. Open: nothing is sent. After a pause, which grows, one call may try; its success closes the
+ * circuit for all, its failure opens it for longer.
  */
 export class CircuitBreaker {
   private failures = 0;
@@ -41,6 +33,11 @@ export class CircuitBreaker {
 
   get isOpen(): boolean {
     return this.openUntilMs !== null;
+  }
+
+  /** Calls that were not served since the last one that was, or since it was closed by others. */
+  get failuresInARow(): number {
+    return this.failures;
   }
 
   /** Null when nothing may be sent now. A pass is given back with `leave`, whatever becomes of the call. */

@@ -45,6 +45,7 @@ export class SharedCircuit implements OnApplicationBootstrap, OnModuleDestroy {
   private async tell(openForMs: number | null): Promise<void> {
     this.told += 1;
     this.sharedOpen = false;
+    this.metrics.circuitOpen.set(openForMs === null ? 0 : 1);
     try {
       await this.hosts.tell(this.host, openForMs);
       this.sharedOpen = openForMs !== null;

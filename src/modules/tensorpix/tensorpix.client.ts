@@ -20,7 +20,7 @@ import {
 } from './answers.js';
 import { safeAnswerText } from './answer-text.js';
 import { classifyAnswer, classifyFailure, type CallOutcome } from './call-outcome.js';
-import { type CircuitBreaker, healthOf, type Health } from './circuit-breaker.js';
+import { Circuits, healthOf, type CallHealth } from './circuits.js';
 import { SharedCircuit } from './shared-circuit.js';
 import { poolAdapter, TransportError, type MayStart } from './pool.adapter.js';
 
@@ -47,14 +47,14 @@ interface Call<T> {
 export class TensorpixClient implements OnModuleDestroy {
   private readonly pool: Pool;
   private readonly http: Axios;
-  private readonly breaker: CircuitBreaker;
+  private readonly circuits: Circuits;
 
   constructor(
     @Inject(CONFIG) config: Config,
-    circuit: SharedCircuit,
+    sharedCircuit: SharedCircuit,
     private readonly metrics: Metrics,
   ) {
-    this.breaker = circuit.breaker;
+    this.circuits = new Circuits(sharedCircuit.breaker);
     this.pool = new Pool(config.tensorpixBaseUrl, {
       connections: CONNECTIONS,
       pipelining: 1,
@@ -153,18 +153,18 @@ export class TensorpixClient implements OnModuleDestroy {
   }
 
   private async call<T>(call: Call<T>): Promise<CallOutcome<T>> {
-    const pass = this.breaker.enter();
-    if (!pass) return { kind: 'not_sent', reason: 'circuit_open', retryAfterMs: this.breaker.waitMs };
+    const passage = this.circuits.enter(call.token);
+    if ('waitMs' in passage) return { kind: 'not_sent', reason: 'circuit_open', retryAfterMs: passage.waitMs };
     const startMs = performance.now();
-    let health: Health = 'unclear';
+    let health: CallHealth = 'unclear';
     try {
       const outcome = await this.exchange(call);
       health = healthOf(outcome);
       this.note(call.operation, outcome, (performance.now() - startMs) / 1000);
       return outcome;
     } finally {
-      this.breaker.leave(pass, health);
-      this.metrics.circuitOpen.set(this.breaker.isOpen ? 1 : 0);
+      this.circuits.leave(passage, health);
+      this.metrics.tokenCircuitsOpen.set(this.circuits.openTokens);
     }
   }
 

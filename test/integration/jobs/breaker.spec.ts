@@ -7,14 +7,15 @@ import { freePort } from '../../support/gateway-process.js';
 import { CREATE_IMAGE, idOf, sourceUrl, useStage, type Team } from '../../support/stage.js';
 
 const CIRCUIT = 'gateway_tensorpix_circuit_open';
+const TOKENS = 'gateway_tensorpix_token_circuits_open';
 const ENV = { TENSORPIX_TIMEOUT_MS: '1000', RECONCILE_GRACE_MS: '400' };
 /** Its own gateway runs no loops: it would send what the gateways of the tests have parked, to its own TensorPix. */
 const stage = useStage({ env: { ...ENV, GATEWAY_ROLE: 'api' } });
 
-async function circuit(gateway: Gateway): Promise<number> {
+async function circuit(gateway: Gateway, gauge = CIRCUIT): Promise<number> {
   const { text } = await request(gateway.url).get('/metrics');
-  const line = text.split('\n').find((each) => each.startsWith(`${CIRCUIT} `));
-  return Number(line?.slice(CIRCUIT.length));
+  const line = text.split('\n').find((each) => each.startsWith(`${gauge} `));
+  return Number(line?.slice(gauge.length));
 }
 
 async function teamAt(gateway: Gateway, token: string): Promise<Team> {
@@ -70,8 +71,8 @@ describe('a TensorPix that cannot be reached', () => {
   });
 });
 
-describe('a TensorPix that answers errors only', () => {
-  it('should be left alone but for one probe at a time, and every job ends once', async () => {
+describe('a TensorPix that answers one token with errors only', () => {
+  it('should be left alone but for one probe at a time, serve the others, and end every job once', async () => {
     const gateway = await startGateway(stage.databaseUrl, stage.simulator.url, { ...ENV, GATEWAY_ROLE: 'api' });
     let worker: Gateway | undefined;
     try {
@@ -79,7 +80,7 @@ describe('a TensorPix that answers errors only', () => {
       stage.simulator.control.addFault({ match: { path: '/api/', token: team.token }, fault: 'bad_gateway' });
       const called = await Promise.all(Array.from({ length: 10 }, () => create(gateway, team)));
       expect(called.map(({ body }) => String(body.status))).toEqual(Array.from({ length: 10 }, () => 'unconfirmed'));
-      expect(await circuit(gateway)).toBe(1);
+      expect([await circuit(gateway), await circuit(gateway, TOKENS)]).toEqual([0, 1]);
       // The pause is one second at least: these are answered without a call.
       const before = stage.creates(team);
       const parked = await Promise.all(Array.from({ length: 10 }, () => create(gateway, team)));
@@ -88,6 +89,7 @@ describe('a TensorPix that answers errors only', () => {
       const tried = stage.creates(team) - before;
       expect(parked.filter(({ body }) => body.status === 'unconfirmed')).toHaveLength(tried);
       expect(tried).toBeLessThanOrEqual(1);
+      expect((await create(gateway, await stage.team())).status).toBe(201);
       stage.simulator.control.clearFaults();
       worker = await startGateway(stage.databaseUrl, stage.simulator.url, { ...ENV, GATEWAY_ROLE: 'worker' });
       for (const response of [...called, ...parked])

@@ -35,9 +35,12 @@ const untilOpen = (gateway: Gateway, open: boolean) =>
 describe('a TensorPix that one replica has found to be down', () => {
   it('should be left alone by the others, and be asked again by all when one finds it up', async () => {
     other = await startGateway(stage.databaseUrl, stage.simulator.url, ENV);
-    const [team, spared] = [await stage.team(), await stage.team()];
-    stage.simulator.control.addFault({ match: { path: '/api/', token: team.token }, fault: 'bad_gateway' });
-    while (!(await isOpen(stage.gateway))) await create(stage.gateway, team);
+    const [team, second, spared] = [await stage.team(), await stage.team(), await stage.team()];
+    stage.simulator.control.addFault({ match: { path: '/api/' }, fault: 'bad_gateway' });
+    while (!(await isOpen(stage.gateway))) {
+      await create(stage.gateway, team);
+      await create(stage.gateway, second);
+    }
     await untilOpen(other, true);
     const parked = await create(other, spared);
     expect([parked.status, parked.body.status_reason]).toEqual([202, 'upstream_unavailable']);

@@ -1,6 +1,5 @@
 import { beforeEach, describe, expect, it } from '@jest/globals';
-import type { CallOutcome, RefusalReason } from '../../../src/modules/tensorpix/call-outcome.js';
-import { CircuitBreaker, healthOf, type Health, type Pass } from '../../../src/modules/tensorpix/circuit-breaker.js';
+import { CircuitBreaker, type Health, type Pass } from '../../../src/modules/tensorpix/circuit-breaker.js';
 
 const FAILURES_UNTIL_OPEN = 10;
 /** Longer than any pause. */
@@ -233,41 +232,5 @@ describe('what other replicas say', () => {
     pass();
     calls('up');
     expect(told).toEqual([null]);
-  });
-});
-
-function refused(reason: RefusalReason, status: number): CallOutcome<never> {
-  const refusal = { reason, status, detail: '', worded: true, errors: {}, nonFieldErrors: [], retryAfterMs: null };
-  return { kind: 'refused', refusal };
-}
-
-describe('what a call says of the host', () => {
-  it.each<[string, CallOutcome<unknown>, Health]>([
-    ['an answer', { kind: 'ok', value: 1 }, 'up'],
-    ['400', refused('invalid', 400), 'up'],
-    ['401', refused('token_rejected', 401), 'up'],
-    ['402', refused('insufficient_credits', 402), 'up'],
-    ['403', refused('forbidden', 403), 'up'],
-    ['404', refused('not_found', 404), 'up'],
-    ['409', refused('conflict', 409), 'up'],
-    ['418', refused('other', 418), 'up'],
-    ['429', refused('rate_limited', 429), 'up'],
-    ['500', { kind: 'unknown', reason: 'server_error', status: 500, retryAfterMs: null }, 'down'],
-    ['503', { kind: 'unknown', reason: 'server_error', status: 503, retryAfterMs: 5 }, 'down'],
-    ['no answer', { kind: 'unknown', reason: 'timeout', status: null, retryAfterMs: null }, 'down'],
-    ['a reset', { kind: 'unknown', reason: 'connection_lost', status: null, retryAfterMs: null }, 'down'],
-    ['no connection', { kind: 'not_sent', reason: 'unreachable' }, 'down'],
-    ['a strange answer', { kind: 'unknown', reason: 'unusable_answer', status: 200, retryAfterMs: null }, 'unclear'],
-    ['no free connection in time', { kind: 'not_sent', reason: 'timeout' }, 'unclear'],
-    ['a call that was given up before it was written', { kind: 'not_sent', reason: 'too_late' }, 'unclear'],
-    ['an open circuit', { kind: 'not_sent', reason: 'circuit_open' }, 'unclear'],
-  ])('%s', (_, outcome, health) => {
-    expect(healthOf(outcome)).toBe(health);
-  });
-
-  it('should never open by refusals, however many', () => {
-    for (const status of [400, 401, 402, 403, 404, 409, 429])
-      calls(healthOf(refused(status === 429 ? 'rate_limited' : 'other', status)), 100);
-    expect(breaker.isOpen).toBe(false);
   });
 });
