@@ -8,6 +8,7 @@ import { JobsModule } from './modules/jobs/jobs.module.js';
 import { TenantsModule } from './modules/tenants/tenants.module.js';
 import { WebhooksModule } from './modules/webhooks/webhooks.module.js';
 
+/** The whole program; which loops run is decided by `GATEWAY_ROLE`. */
 @Module({})
 export class AppModule {
   static with(config: Config, logger: Logger): DynamicModule {

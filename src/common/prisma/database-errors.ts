@@ -34,6 +34,7 @@ const AWAY = new Set([
 const AWAY_MESSAGES =
   /^(Connection terminated|Query read timeout|timeout exceeded when trying to connect|Client has encountered a connection error)/;
 
+/** Whether the database could not be reached, or went away: what was asked may have been done. */
 export function isDatabaseAway(error: unknown): boolean {
   if (error instanceof Prisma.PrismaClientInitializationError) return true;
   return codesOf(error).some((code) => AWAY.has(code) || AWAY_MESSAGES.test(code));

@@ -87,6 +87,7 @@ const wellFormed = ValidateBy({
   },
 });
 
+/** Whether Postgres can store it: no NUL, no half of a surrogate pair. */
 export function isStorableText(text: string): boolean {
   return !text.includes('\0') && !/\p{Surrogate}/u.test(text);
 }
@@ -102,6 +103,7 @@ function checkLength(text: string, min: number, max: number): string | null {
   return length > max ? `must have at most ${max} characters` : null;
 }
 
+/** A string of so many characters. */
 export function StringField(
   options: FieldOptions & { minLength?: number; maxLength: number; format?: string },
 ): PropertyDecorator {
@@ -130,6 +132,7 @@ export function CheckedStringField(
   );
 }
 
+/** One of these values. */
 export function EnumField(values: readonly (string | number)[], options: FieldOptions): PropertyDecorator {
   const numeric = values.every((value) => typeof value === 'number');
   const message = `must be one of ${values.map((value) => (value === '' ? '""' : value)).join(', ')}`;
@@ -139,12 +142,14 @@ export function EnumField(values: readonly (string | number)[], options: FieldOp
   });
 }
 
+/** A whole number within these bounds. */
 export function IntegerField(options: Described & { min: number; max: number }): PropertyDecorator {
   const { min, max } = options;
   const checks = [IsInt({ message: 'must be a whole number' }), ...range(min, max)];
   return field('integer', options, checks, { type: 'integer', minimum: min, maximum: max });
 }
 
+/** A number within these bounds. */
 export function NumberField(options: Described & { min: number; max: number }): PropertyDecorator {
   const { min, max } = options;
   const checks = [
@@ -154,6 +159,7 @@ export function NumberField(options: Described & { min: number; max: number }): 
   return field('number', options, checks, { type: 'number', format: 'double', minimum: min, maximum: max });
 }
 
+/** `true` or `false`. */
 export function BooleanField(options: FieldOptions): PropertyDecorator {
   return field('boolean', options, [IsBoolean({ message: 'must be true or false' })], { type: 'boolean' });
 }
@@ -163,6 +169,7 @@ export interface ListOptions extends FieldOptions {
   maxItems: number;
 }
 
+/** A list of whole numbers of 32 bits. */
 export function IntegersField(options: ListOptions): PropertyDecorator {
   const each = IsInt({ each: true, message: 'must hold whole numbers only' });
   const safe = [-(2 ** 31), 2 ** 31 - 1] as const;
@@ -173,6 +180,7 @@ export function IntegersField(options: ListOptions): PropertyDecorator {
   return field('integers', options, [...list(options), each, ...bounds], listSchema({ type: 'integer' }, options));
 }
 
+/** A list of some of these values. */
 export function EnumListField(values: readonly string[], options: ListOptions): PropertyDecorator {
   const each = IsIn(values, { each: true, message: `must hold only ${values.join(', ')}` });
   return field(

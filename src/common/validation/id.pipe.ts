@@ -3,6 +3,7 @@ import { Problem } from '../errors/problem.js';
 
 const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i;
 
+/** Any version, in any case of its letters. */
 export function isUuid(text: string): boolean {
   return UUID.test(text);
 }

@@ -6,6 +6,7 @@ import { Public } from '../../common/http/access.js';
 import { Metrics } from '../../common/metrics.js';
 import { HealthStore } from './health.store.js';
 
+/** What a probe gets (contract, section 9). */
 export class HealthResource {
   @ApiProperty({ enum: ['ok'] }) status!: 'ok';
 }

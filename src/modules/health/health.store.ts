@@ -4,6 +4,7 @@ import { PrismaService } from '../../common/prisma/prisma.service.js';
 /** The newest migration that this program needs; a newer database serves it too. */
 export const NEEDED_MIGRATION = '20261129010000_changes_and_replays';
 
+/** What readiness asks of the database. */
 @Injectable()
 export class HealthStore {
   constructor(private readonly prisma: PrismaService) {}

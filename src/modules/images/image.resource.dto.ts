@@ -25,6 +25,7 @@ export class ImageResource extends ImageSnapshotResource {
   @ApiProperty() callback!: CallbackStateResource;
 }
 
+/** A page of images, newest first (contract, section 5). */
 export class ImagePage {
   @ApiProperty({ type: [ImageResource] }) data!: ImageResource[];
   @ApiProperty({ type: String, nullable: true }) next_cursor!: string | null;

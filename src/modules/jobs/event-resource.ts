@@ -4,6 +4,7 @@ import type { StoredEvent } from './jobs.store.js';
 
 const LAST_EVENT_ID = 'Last-Event-ID';
 
+/** An event as clients see it (contract, section 4). */
 export function eventResource({ sequence, type, createdAt, data }: StoredEvent): EventResource {
   return { sequence, type, timestamp: createdAt.toISOString(), data };
 }

@@ -72,6 +72,7 @@ export function changeJob(before: JobRecord, patch: Patch, now: Date, options: C
   return { before, after, events, webhooks };
 }
 
+/** The change, with what it does to the key that the job was asked for with. */
 export function withKey(change: JobChange, key: KeyEffect | null): JobChange {
   return key ? { ...change, key } : change;
 }

@@ -28,6 +28,7 @@ export class EventResource {
   data!: Record<string, unknown>;
 }
 
+/** A page of a job's events, oldest first (contract, section 4). */
 export class EventPage {
   @ApiProperty({ type: [EventResource] }) data!: EventResource[];
   @ApiProperty({ type: String, nullable: true }) next_cursor!: string | null;

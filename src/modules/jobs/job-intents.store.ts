@@ -1,15 +1,14 @@
 import { Injectable } from '@nestjs/common';
-import { Prisma } from '../../generated/prisma/client.js';
+import type { Prisma } from '../../generated/prisma/client.js';
 import { MicroBatcher } from '../../common/loops/micro-batcher.js';
 import { PrismaService } from '../../common/prisma/prisma.service.js';
-import { DUE_NOW } from '../../common/prisma/due-now.sql.js';
 import { retryWhileAway } from '../../common/prisma/retry-while-away.js';
 import { DatabaseTime } from '../../common/time/database-time.js';
 import { recordOf, type Intent } from './job-intent.js';
+import { AWAIT_HELD, intentParts, SKIP_HELD } from './job-intents.sql.js';
 import type { StatusReason } from './job-state.js';
 import type { JobWithTime } from './job-rows.js';
 import { JobsStore } from './jobs.store.js';
-import { EQUAL_RECHECK_MS, unknownEqual } from './reconciliation/unknown-equal.sql.js';
 
 /**
  * What became of an intent. `tenant_gone`: the tenant was deleted, suspended, or has just got a token of another account.
@@ -33,21 +32,6 @@ interface InsertedRow {
 
 const BATCHES = { maxItems: 200, concurrency: 1 };
 const INSERT_PATIENCE_MS = 3_000;
-
-/** What becomes of an intent whose tenant's row is locked: it comes to nothing, as if the tenant were gone, or waits. */
-const SKIP_HELD = Prisma.sql`for key share skip locked`;
-const AWAIT_HELD = Prisma.sql`for key share`;
-
-/** Keys are taken before the rows that they stand for; of two equal ones only one gets its row. */
-const TAKEN_KEYS = Prisma.sql`taken_key as (
-  insert into idempotency_keys (tenant_id, kind, key, fingerprint, job_id, locked_until)
-  select i.tenant_id, i.kind, i.key, decode(i.fingerprint, 'hex'), i.id,
-         case when i.sent then now() + i.lease_ms * interval '1 millisecond' end
-    from input i
-   where i.allowed and i.key is not null
-      on conflict (tenant_id, kind, key) do nothing
-  returning job_id
-),`;
 
 /** Writes intents: the row of a job, its first event and its idempotency key, before TensorPix hears of it. */
 @Injectable()
@@ -73,52 +57,7 @@ export class JobIntentsStore {
     // In one order everywhere, so that two replicas that take the same keys do not wait for each other in a circle.
     const ordered = keyed ? [...intents].sort(byKey) : intents;
     const rows = await this.prisma.$rows<InsertedRow>`
-      with given as materialized (
-        select i.*, decode(i.observable_key, 'hex') as observable,
-               exists (${unknownEqual(Prisma.sql`i.account_id`, Prisma.sql`decode(i.observable_key, 'hex')`)}) as waits,
-               case when not i.strict and p.rest_until > now() then p.rest_until end as rest_until,
-               case when i.parks and p.hold_until > now() then p.hold_until end as account_until, p.hold_reason as account_reason
-          from json_to_recordset(${JSON.stringify(ordered.map(toRow))}::json) as i(
-            id uuid, tenant_id uuid, account_id uuid, api_key_id uuid, kind text, preview boolean, input jsonb,
-            warnings jsonb, external_id text, metadata jsonb, callback_url text, callback_events text[], parks boolean,
-            observable_key text, source_expires_at timestamptz, strict boolean, lease_token uuid, lease_ms float8,
-            key text, fingerprint text)
-          left join tenant_paces p on p.tenant_id = i.tenant_id
-      ), held as (
-        select g.*, case when g.waits then now() + ${EQUAL_RECHECK_MS}::float8 * interval '1 millisecond'
-                         else coalesce(g.rest_until, g.account_until) end as hold_until,
-               case when g.waits then 'outcome_unknown' when g.rest_until is not null then 'rate_limited'
-                    when g.account_until is not null then g.account_reason end as hold_reason
-          from given g
-      ), input as (
-        select h.*, t.stands and not (h.strict and h.waits) as allowed, h.lease_token is not null and h.hold_until is null as sent
-          from held h
-          left join lateral (
-               select true as stands from tenants t
-                where t.id = h.tenant_id and t.account_id = h.account_id and t.status = 'active' and t.deleted_at is null
-                  ${lock}) t on true
-      ), ${keyed ? TAKEN_KEYS : Prisma.empty} j as (
-        insert into jobs (
-          id, tenant_id, account_id, api_key_id, kind, status, status_reason, preview, input, warnings, external_id,
-          metadata, callback_url, callback_events, parks, strict, observable_key, source_expires_at, attempt, called_at,
-          lease_token, lease_expires_at, due_at)
-        select i.id, i.tenant_id, i.account_id, i.api_key_id, i.kind, 'submitting',
-               case when i.sent then 'sending' else i.hold_reason end, i.preview, i.input, i.warnings, i.external_id,
-               i.metadata, i.callback_url, i.callback_events, i.parks, i.strict, i.observable, i.source_expires_at,
-               case when i.sent then 1 else 0 end, case when i.sent then now() end,
-               case when i.sent then i.lease_token end,
-               case when i.sent then now() + i.lease_ms * interval '1 millisecond' end,
-               case when not i.sent then coalesce(i.hold_until, ${DUE_NOW}) end
-          from input i
-         where i.allowed and ${keyed ? Prisma.sql`(i.key is null or i.id in (select job_id from taken_key))` : Prisma.sql`true`}
-            on conflict (id) do nothing
-        returning id, tenant_id, kind, attempt, lease_token, created_at
-      ), event as (
-        insert into job_events (job_id, sequence, tenant_id, type, data)
-        select j.id, 1, j.tenant_id, case j.kind when 'video' then 'job' else 'image' end || '.submitting',
-               jsonb_build_object('attempt', j.attempt)
-          from j
-      )
+      with ${intentParts(ordered.map(toRow), lock, keyed)}
       -- A repeated statement finds the rows that its first run has committed. Looked up for those only that were not
       -- inserted, one by one: a plain join was planned as a scan of the whole index while the table was small.
       select i.id, now() as now, coalesce(j.created_at, old.created_at) as "createdAt", coalesce(i.allowed, false) as allowed,

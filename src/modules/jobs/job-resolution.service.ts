@@ -4,6 +4,8 @@ import { Logger } from '../../common/logging/logger.js';
 import { isUniqueViolation } from '../../common/prisma/database-errors.js';
 import { WakeUps } from '../../common/loops/wake-ups.js';
 import { TenantTokens } from '../tenants/tenant-tokens.js';
+import { isRefusedFor } from '../tensorpix/call-outcome.js';
+import { lookUpJob } from '../tensorpix/job-lookup.js';
 import { TensorpixClient } from '../tensorpix/tensorpix.client.js';
 import { JobChangesStore } from './job-changes.store.js';
 import { changeJob, type JobChange } from './job-change.js';
@@ -60,12 +62,9 @@ export class JobResolutionService {
     const ciphertext = await this.tokens.ciphertextOf(tenantId);
     if (ciphertext === null) throw new Problem('invalid_state', 'The tenant has no token to look with.');
     const { token } = this.tokens.open(tenantId, ciphertext);
-    let look = await this.tensorpix.getJob(token, tensorpixId);
-    if (look.kind === 'refused' && look.refusal.reason === 'not_found')
-      look = await this.tensorpix.getHistoryJob(token, tensorpixId);
+    const look = await lookUpJob(this.tensorpix, token, tensorpixId);
     if (look.kind === 'ok' && look.value.id === tensorpixId) return look.value;
-    if (look.kind === 'refused' && look.refusal.reason === 'not_found')
-      throw Problem.invalid({ tensorpix_id: ['is not a job of this account'] });
+    if (isRefusedFor(look, 'not_found')) throw Problem.invalid({ tensorpix_id: ['is not a job of this account'] });
     throw new Problem('upstream_error', 'TensorPix could not show the job; try again.');
   }
 

@@ -70,6 +70,7 @@ export function jobSnapshot(job: JobRecord): JobSnapshot {
   };
 }
 
+/** A job as its routes show it (contract, section 4). */
 export function jobView(job: JobRecord, callback: CallbackState): JobView {
   // Not a spread with two more fields, which takes five times as long as all else here.
   return Object.assign(jobSnapshot(job), { input: job.input, callback: { url: job.callbackUrl, ...callback } });

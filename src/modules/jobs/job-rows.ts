@@ -26,10 +26,12 @@ export const JOB_COLUMNS = Prisma.sql`
 /** A row as the driver gives it: only the 64-bit id differs from the record. */
 export type JobRow = Omit<JobRecord, 'tensorpixId'> & { tensorpixId: bigint | null };
 
+/** Ids of TensorPix fit into a number; the driver gives them as bigint. */
 export function toJobRecord(row: JobRow): JobRecord {
   return pickRecord({ ...row, tensorpixId: row.tensorpixId === null ? null : Number(row.tensorpixId) });
 }
 
+/** A row with the moment at which the database read it. */
 export function withTime(row: JobRow & { now: Date }): JobWithTime {
   return { job: toJobRecord(row), time: new DatabaseTime(row.now) };
 }

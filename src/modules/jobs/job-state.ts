@@ -47,6 +47,7 @@ export class IllegalTransitionError extends Error {
   }
 }
 
+/** Whether the table of transitions has this one. */
 export function canMove(from: JobStatus, to: JobStatus): boolean {
   return EXITS[from].includes(to);
 }
@@ -62,6 +63,7 @@ export function isLeftToPerson(job: { status: JobStatus; statusReason: StatusRea
   return job.status === 'unconfirmed' && job.statusReason === 'outcome_unknown';
 }
 
+/** Whether it has no exits. */
 export function isTerminal(status: JobStatus): boolean {
   return EXITS[status].length === 0;
 }

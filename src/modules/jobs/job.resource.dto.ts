@@ -22,11 +22,13 @@ export class JobErrorResource {
   @ApiProperty({ required: false, type: [String] }) non_field_errors?: string[];
 }
 
+/** What a create was accepted with, but should be known (contract, section 4). */
 export class WarningResource {
   @ApiProperty({ enum: ['presigned_url_expires_soon'] }) code!: JobWarning['code'];
   @ApiProperty() detail!: string;
 }
 
+/** How far the webhooks of a job's `callback_url` got (contract, section 4). */
 export class CallbackStateResource {
   @ApiProperty({ type: String, nullable: true, example: 'https://hooks.example.com/tensorpix' }) url!: string | null;
   @ApiProperty({ enum: ['none', 'pending', 'delivered', 'failing', 'exhausted'] }) state!: CallbackState['state'];
@@ -34,6 +36,7 @@ export class CallbackStateResource {
   @ApiProperty({ type: String, nullable: true }) last_error!: string | null;
 }
 
+/** The result of a video (contract, section 4). */
 export class VideoOutputResource {
   @ApiProperty({ type: String, nullable: true, description: 'Expires.' }) url!: string | null;
   @ApiProperty({ type: String, format: 'date-time', nullable: true }) expires_at!: string | null;
@@ -44,6 +47,7 @@ export class VideoOutputResource {
   @ApiProperty({ type: String, nullable: true }) thumbnail_url!: string | null;
 }
 
+/** The result of an image (contract, section 5). */
 export class ImageOutputResource {
   @ApiProperty({ description: 'Expires.' }) enhanced_url!: string;
   @ApiProperty() enhanced_img_id!: string;
@@ -91,6 +95,7 @@ export class JobResource extends JobSnapshotResource {
   @ApiProperty() callback!: CallbackStateResource;
 }
 
+/** A page of jobs, newest first (contract, section 4). */
 export class JobPage {
   @ApiProperty({ type: [JobResource] }) data!: JobResource[];
   @ApiProperty({ type: String, nullable: true }) next_cursor!: string | null;

@@ -31,6 +31,7 @@ import { ObservationsStore } from './polling/observations.store.js';
 import { TenantLook } from './polling/tenant-look.js';
 import { TenantPaceStore } from './polling/tenant-pace.store.js';
 
+/** Jobs: their routes, and the loops that submit, follow and reconcile them. */
 @Module({
   imports: [TensorpixModule, TenantsModule, WebhooksModule],
   controllers: [JobsController, JobResolutionController],

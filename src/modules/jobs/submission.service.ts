@@ -5,7 +5,7 @@ import { Logger } from '../../common/logging/logger.js';
 import { Metrics } from '../../common/metrics.js';
 import type { DatabaseTime } from '../../common/time/database-time.js';
 import { TenantTokens, type OpenToken } from '../tenants/tenant-tokens.js';
-import type { CallOutcome } from '../tensorpix/call-outcome.js';
+import { isRefusedFor, type CallOutcome } from '../tensorpix/call-outcome.js';
 import { TensorpixClient } from '../tensorpix/tensorpix.client.js';
 import type { KeyEffect } from './idempotency/idempotency.sql.js';
 import { withKey } from './job-change.js';
@@ -124,9 +124,7 @@ export class SubmissionService {
     decision: Decision,
   ): Promise<void> {
     if (outcome.kind === 'ok') await this.tokens.noteValid(tenantId, token);
-    if (outcome.kind === 'refused' && outcome.refusal.reason === 'token_rejected') {
-      await this.tokens.noteRejected(tenantId, token);
-    }
+    if (isRefusedFor(outcome, 'token_rejected')) await this.tokens.noteRejected(tenantId, token);
     const parked = decision.kind === 'park' ? decision : null;
     // Whether the job waits or not, its token has to.
     if (outcome.kind === 'refused' && outcome.refusal.reason === 'rate_limited')

@@ -24,6 +24,7 @@ export interface NewApiKey {
   hash: Uint8Array<ArrayBuffer>;
 }
 
+/** 256 random bits; shown once, stored as a hash. */
 export function newApiKey(): NewApiKey {
   const key = `tpg_${randomBytes(KEY_BYTES).toString('base64url')}`;
   return { key, prefix: key.slice(0, PREFIX_LENGTH), hash: hashApiKey(key) };

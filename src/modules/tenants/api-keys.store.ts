@@ -34,6 +34,7 @@ type HolderRow = Omit<KeyHolder, 'tenant'> & KeyHolder['tenant'];
 
 const SHOWN = { id: true, name: true, prefix: true, scopes: true, expiresAt: true, createdAt: true } as const;
 
+/** The tenants' keys, by their hashes. */
 @Injectable()
 export class ApiKeysStore {
   constructor(private readonly prisma: PrismaService) {}

@@ -186,6 +186,7 @@ export class TenantResource {
   @ApiProperty({ format: 'date-time' }) updated_at!: string;
 }
 
+/** A page of tenants, newest first (contract, section 3). */
 export class TenantPage {
   @ApiProperty({ type: [TenantResource] }) data!: TenantResource[];
   @ApiProperty({ type: String, nullable: true }) next_cursor!: string | null;
@@ -207,6 +208,7 @@ export class CreatedApiKeyResource extends ApiKeyResource {
   @ApiProperty({ description: 'Shown here and never again.', example: 'tpg_…' }) key!: string;
 }
 
+/** A page of a tenant's keys, newest first (contract, section 3). */
 export class ApiKeyPage {
   @ApiProperty({ type: [ApiKeyResource] }) data!: ApiKeyResource[];
   @ApiProperty({ type: String, nullable: true }) next_cursor!: string | null;

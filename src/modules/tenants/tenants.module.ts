@@ -11,6 +11,7 @@ import { TenantsController } from './tenants.controller.js';
 import { TenantsService } from './tenants.service.js';
 import { TenantsStore } from './tenants.store.js';
 
+/** Tenants, their keys and TensorPix tokens, and who a request is from. */
 @Module({
   imports: [TensorpixModule],
   controllers: [TenantsController],

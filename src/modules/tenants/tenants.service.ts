@@ -4,6 +4,8 @@ import { Keyring } from '../../common/crypto/keyring.js';
 import { Problem } from '../../common/errors/problem.js';
 import { Cursors, type Page } from '../../common/http/cursor.js';
 import { Logger } from '../../common/logging/logger.js';
+import { isRefusedFor } from '../tensorpix/call-outcome.js';
+import { lookUpJob } from '../tensorpix/job-lookup.js';
 import { TensorpixClient } from '../tensorpix/tensorpix.client.js';
 import { newApiKey, SCOPES } from './api-key.js';
 import { ApiKeysStore, type ApiKeyRecord } from './api-keys.store.js';
@@ -163,12 +165,9 @@ export class TenantsService {
 
   /** Whether TensorPix shows a job to a token; null when it does not say. */
   private async sees(token: string, tensorpixId: number): Promise<boolean | null> {
-    const look = await this.tensorpix.getJob(token, tensorpixId);
+    const look = await lookUpJob(this.tensorpix, token, tensorpixId);
     if (look.kind === 'ok') return true;
-    if (look.kind !== 'refused' || look.refusal.reason !== 'not_found') return null;
-    const history = await this.tensorpix.getHistoryJob(token, tensorpixId);
-    if (history.kind === 'ok') return true;
-    return history.kind === 'refused' && history.refusal.reason === 'not_found' ? false : null;
+    return isRefusedFor(look, 'not_found') ? false : null;
   }
 
   private tokenColumns(tenantId: string, token: string, accountId: string | null, status: TokenStatus): TokenColumns {

@@ -72,6 +72,7 @@ const SHOWN = {
 
 type ShownRow = Prisma.TenantGetPayload<{ select: typeof SHOWN }>;
 
+/** Rows of tenants; their keys have a store of their own. */
 @Injectable()
 export class TenantsStore {
   constructor(private readonly prisma: PrismaService) {}

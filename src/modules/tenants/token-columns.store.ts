@@ -80,6 +80,7 @@ export async function hasJobsUnderWay(tx: Prisma.TransactionClient, tenantId: st
   return row?.found ?? false;
 }
 
+/** The columns of a tenant's row that are its token's. */
 export function tokenData(token: TokenColumns, accountId: string) {
   return {
     accountId,

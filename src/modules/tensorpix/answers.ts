@@ -99,12 +99,14 @@ export interface EnhancedImage {
 
 const MAX_URL_LENGTH = 8_192;
 
+/** The answer to a create (`EnhanceJobResponse`); null without an id, which is all that must be there. */
 export function readCreatedJob(json: unknown): CreatedJob | null {
   const { id, status, cost_usd } = record(json);
   if (!isId(id)) return null;
   return { id, status: readStatus(status) ?? 'queued', costCredits: readCredits(cost_usd) };
 }
 
+/** What is followed of a job (`Job`, `HistoryJob`); null without an id. */
 export function readJob(json: unknown): UpstreamJob | null {
   const job = record(json);
   if (!isId(job.id)) return null;
@@ -127,6 +129,7 @@ const SHOWN_FIELDS = [
   'stabilization_smoothing',
 ] as const;
 
+/** A job with what it shows of the request that made it; null without an id. */
 export function readShownJob(json: unknown): ShownJob | null {
   const job = readJob(json);
   if (job === null) return null;
@@ -142,10 +145,12 @@ export function readShownJob(json: unknown): ShownJob | null {
   return { ...job, started: readDate(shown.started), shown: request };
 }
 
+/** A page of `GET /api/jobs/`. */
 export function readJobPage(json: unknown): UpstreamPage<ShownJob> | null {
   return readPage(json, readShownJob);
 }
 
+/** A page of `GET /api/videos/`. */
 export function readInputVideoPage(json: unknown): UpstreamPage<InputVideo> | null {
   return readPage(json, (entry) => {
     const { id, external_url, created_at } = record(entry);
@@ -153,6 +158,7 @@ export function readInputVideoPage(json: unknown): UpstreamPage<InputVideo> | nu
   });
 }
 
+/** A page of `GET /api/restored-videos/`. */
 export function readEnhancedVideoPage(json: unknown): UpstreamPage<EnhancedVideo> | null {
   return readPage(json, (entry) => {
     const { id, job_id, created_at } = record(entry);
@@ -187,6 +193,7 @@ function readDate(value: unknown): Date | null {
   return Number.isNaN(ms) ? null : new Date(ms);
 }
 
+/** The answer to an image (`EnhancedImageUrl`); null without its id or a URL. */
 export function readEnhancedImage(json: unknown): EnhancedImage | null {
   const { enhanced_img_id, enhanced_url } = record(json);
   const id = typeof enhanced_img_id === 'number' ? String(enhanced_img_id) : enhanced_img_id;
@@ -199,6 +206,7 @@ export function readBalance(json: unknown): string | null {
   return readCredits(record(json).balance_usd);
 }
 
+/** TensorPix's number or, in the history, its word; null for one that is not known. */
 export function readStatus(value: unknown): UpstreamStatus | null {
   if (typeof value !== 'number' && typeof value !== 'string') return null;
   return STATUSES.get(String(value).toLowerCase()) ?? null;

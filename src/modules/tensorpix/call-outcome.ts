@@ -43,6 +43,11 @@ export type CallOutcome<T> =
   | { kind: 'not_sent'; reason: 'timeout' | 'unreachable' | 'circuit_open' | 'too_late'; retryAfterMs?: number }
   | { kind: 'unknown'; reason: UnknownReason; status: number | null; retryAfterMs: number | null };
 
+/** Whether TensorPix said no, for this reason. */
+export function isRefusedFor(outcome: CallOutcome<unknown>, reason: RefusalReason): boolean {
+  return outcome.kind === 'refused' && outcome.refusal.reason === reason;
+}
+
 /** An answer as it came over the wire. */
 export interface WireAnswer {
   status: number;

@@ -13,6 +13,7 @@ const MAX_TOKENS = 10_000;
  */
 export type CallHealth = 'up' | 'unreachable' | 'failing' | 'unclear';
 
+/** What the outcome of a call says of TensorPix. */
 export function healthOf(outcome: CallOutcome<unknown>): CallHealth {
   if (outcome.kind === 'ok' || outcome.kind === 'refused') return 'up';
   // A call that found no free connection in time tells of this process, and a strange answer is an answer.

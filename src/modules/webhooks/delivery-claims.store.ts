@@ -80,7 +80,7 @@ export class DeliveryClaimsStore {
          order by q.due_at
          limit ${OLDEST}::int
       ), ${knownReceivers(places)}, ranked as (
-        select o.*, coalesce(${knownOf('o', 'pool')}, 'new') as pool,
+        select o.*, coalesce(${knownOf('o', 'lane')}, 'new') as lane,
                coalesce((${knownOf('o', 'free')})::int, ${places.newFree}::int) as free,
                row_number() over (partition by o.origin, o.tenant_id order by o.turn, o.replayed) as place
           from (select o.*, row_number() over (partition by o.origin, o.tenant_id, o.replayed order by o.due_at) as turn
@@ -118,8 +118,8 @@ export class DeliveryClaimsStore {
                 order by q.origin, q.tenant_id limit 1) n
          where r.step < ${RECEIVERS_A_WALK}::int
       ), ${knownReceivers(places)}, ranked as (
-        select c.*, r.origin, r.tenant_id, r.pool, r.free
-          from (select r.origin, r.tenant_id, coalesce(${knownOf('r', 'pool')}, 'new') as pool,
+        select c.*, r.origin, r.tenant_id, r.lane, r.free
+          from (select r.origin, r.tenant_id, coalesce(${knownOf('r', 'lane')}, 'new') as lane,
                        coalesce((${knownOf('r', 'free')})::int, ${places.newFree}::int) as free
                   from receiver r, known k) r
           cross join lateral (
@@ -145,7 +145,7 @@ function knownReceivers({ origins }: Places): Prisma.Sql {
 }
 
 /** What is known of the receiver that a row of this name is of. */
-function knownOf(row: 'o' | 'r', what: 'pool' | 'free'): Prisma.Sql {
+function knownOf(row: 'o' | 'r', what: 'lane' | 'free'): Prisma.Sql {
   return Prisma.raw(`k.origins -> ${row}.origin -> 'tenants' -> ${row}.tenant_id::text ->> '${what}'`);
 }
 
@@ -159,24 +159,24 @@ function dueOfReceiver(replayed: 'q.replayed' | 'not q.replayed'): Prisma.Sql {
                           limit r.free)`;
 }
 
-/** From `ranked (id, origin, tenant_id, due_at, pool, free, place)`: as many as receivers have places and origins connections. */
+/** From `ranked (id, origin, tenant_id, due_at, lane, free, place)`: as many as receivers have places and origins connections. */
 const CANDIDATE = Prisma.sql`placed as (
         select r.*, row_number() over (partition by r.origin order by r.place, r.due_at) as connection
           from ranked r
          where r.place <= r.free
       ), candidate as (
-        select p.id, p.due_at, p.pool, row_number() over (partition by p.pool, p.tenant_id order by p.place, p.due_at) as turn
+        select p.id, p.due_at, p.lane, row_number() over (partition by p.lane, p.tenant_id order by p.place, p.due_at) as turn
           from placed p, known k
          where p.connection <= coalesce((k.origins -> p.origin ->> 'free')::int, ${CONNECTIONS_AN_ORIGIN}::int)`;
 
-/** From `candidate (id, due_at, pool, turn)` to `claimed`: as many as the pools have places. */
-function claimOf(lease: Lease, { pools }: Places): Prisma.Sql {
+/** From `candidate (id, due_at, lane, turn)` to `claimed`: as many as the lanes have places. */
+function claimOf(lease: Lease, { lanes }: Places): Prisma.Sql {
   return Prisma.sql`chosen as (
         select r.id
           -- Tenants take turns: one with many dead receivers does not stand before all others.
-          from (select c.id, c.pool, row_number() over (partition by c.pool order by c.turn, c.due_at) as rank from candidate c) r
-         where r.rank <= case r.pool when 'proven' then ${pools.proven}::int when 'new' then ${pools.new}::int
-                                     else ${pools.penalised}::int end
+          from (select c.id, c.lane, row_number() over (partition by c.lane order by c.turn, c.due_at) as rank from candidate c) r
+         where r.rank <= case r.lane when 'proven' then ${lanes.proven}::int when 'new' then ${lanes.new}::int
+                                     else ${lanes.penalised}::int end
       ), unhurried as (
         -- For this transaction: a claim that is lost with a power cut is made again, as one whose owner died.
         select set_config('synchronous_commit', 'off', true) as setting

@@ -20,6 +20,7 @@ export function deliveryResource(delivery: DeliveryRecord): DeliveryResource {
   };
 }
 
+/** A webhook with its body and attempts (contract, section 7). */
 export function deliveryDetail(
   delivery: DeliveryRecord & { body: string },
   attempts: AttemptRow[],

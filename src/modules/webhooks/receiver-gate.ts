@@ -3,13 +3,13 @@
  * one whose path there hangs must not make the others wait. `proven`: it answers quickly. `new`: nothing is known.
  * `penalised`: it lets us wait. Each kind has places of its own, so that receivers that never answer cannot take those of the others (invariant 16).
  */
-export type Pool = 'proven' | 'new' | 'penalised';
+export type Lane = 'proven' | 'new' | 'penalised';
 
 /** How many attempts may be started now. */
 export interface Places {
   /** Those that are used or remembered, each with what is known of its tenants there. */
-  origins: Record<string, { free: number; tenants: Record<string, { pool: Pool; free: number }> }>;
-  pools: Record<Pool, number>;
+  origins: Record<string, { free: number; tenants: Record<string, { lane: Lane; free: number }> }>;
+  lanes: Record<Lane, number>;
   /** of a receiver that is not listed */
   newFree: number;
 }
@@ -18,13 +18,13 @@ export interface Places {
 export interface Visit {
   readonly receiver: Receiver;
   readonly startedAtMs: number;
-  pool: Pool;
+  lane: Lane;
 }
 
 interface Receiver {
   readonly origin: string;
   readonly tenantId: string;
-  pool: Pool;
+  lane: Lane;
   inFlight: number;
   /** smoothed time of an attempt */
   averageMs: number;
@@ -34,7 +34,7 @@ interface Receiver {
 /** Connections to one origin at once. */
 export const CONNECTIONS_AN_ORIGIN = 64;
 /** Attempts at once in this process: in all, and to one receiver. */
-export const PLACES: Readonly<Record<Pool, { all: number; each: number }>> = {
+export const PLACES: Readonly<Record<Lane, { all: number; each: number }>> = {
   proven: { all: 512, each: CONNECTIONS_AN_ORIGIN },
   new: { all: 64, each: 4 },
   penalised: { all: 32, each: 2 },
@@ -54,7 +54,7 @@ export class ReceiverGate {
   private readonly atOrigin = new Map<string, number>();
   /** Oldest first. */
   private readonly visits = new Set<Visit>();
-  private readonly taken: Record<Pool, number> = { proven: 0, new: 0, penalised: 0 };
+  private readonly taken: Record<Lane, number> = { proven: 0, new: 0, penalised: 0 };
 
   constructor(private readonly now: () => number = () => performance.now()) {}
 
@@ -62,15 +62,15 @@ export class ReceiverGate {
     this.penaliseWhoLetsUsWait();
     this.forget();
     const origins: Places['origins'] = {};
-    for (const { origin, tenantId, pool, inFlight } of this.receivers.values()) {
+    for (const { origin, tenantId, lane, inFlight } of this.receivers.values()) {
       const connections = CONNECTIONS_AN_ORIGIN - (this.atOrigin.get(origin) ?? 0);
       origins[origin] ??= { free: Math.max(0, connections), tenants: {} };
-      origins[origin].tenants[tenantId] = { pool, free: Math.max(0, PLACES[pool].each - inFlight) };
+      origins[origin].tenants[tenantId] = { lane, free: Math.max(0, PLACES[lane].each - inFlight) };
     }
-    const free = (pool: Pool): number => Math.max(0, PLACES[pool].all - this.taken[pool]);
+    const free = (lane: Lane): number => Math.max(0, PLACES[lane].all - this.taken[lane]);
     return {
       origins,
-      pools: { proven: free('proven'), new: free('new'), penalised: free('penalised') },
+      lanes: { proven: free('proven'), new: free('new'), penalised: free('penalised') },
       newFree: PLACES.new.each,
     };
   }
@@ -79,14 +79,14 @@ export class ReceiverGate {
     const nowMs = this.now();
     const key = keyOf(tenantId, origin);
     const known = this.receivers.get(key);
-    const receiver = known ?? { origin, tenantId, pool: 'new', inFlight: 0, averageMs: 0, usedAtMs: nowMs };
+    const receiver = known ?? { origin, tenantId, lane: 'new', inFlight: 0, averageMs: 0, usedAtMs: nowMs };
     receiver.inFlight += 1;
     receiver.usedAtMs = nowMs;
     this.receivers.delete(key);
     this.receivers.set(key, receiver);
     this.atOrigin.set(origin, (this.atOrigin.get(origin) ?? 0) + 1);
-    const visit: Visit = { receiver, startedAtMs: nowMs, pool: receiver.pool };
-    this.taken[visit.pool] += 1;
+    const visit: Visit = { receiver, startedAtMs: nowMs, lane: receiver.lane };
+    this.taken[visit.lane] += 1;
     this.visits.add(visit);
     return visit;
   }
@@ -94,7 +94,7 @@ export class ReceiverGate {
   /** @param attempted false when nothing was sent: that tells nothing of the receiver */
   leave(visit: Visit, attempted: boolean): void {
     this.visits.delete(visit);
-    this.taken[visit.pool] -= 1;
+    this.taken[visit.lane] -= 1;
     const { receiver } = visit;
     receiver.inFlight -= 1;
     const left = (this.atOrigin.get(receiver.origin) ?? 0) - 1;
@@ -102,21 +102,21 @@ export class ReceiverGate {
     else this.atOrigin.delete(receiver.origin);
     if (!attempted) return;
     const tookMs = this.now() - visit.startedAtMs;
-    receiver.averageMs = receiver.pool === 'new' ? tookMs : receiver.averageMs * (1 - NEWEST) + tookMs * NEWEST;
-    receiver.pool = receiver.averageMs < SLOW_MS ? 'proven' : 'penalised';
+    receiver.averageMs = receiver.lane === 'new' ? tookMs : receiver.averageMs * (1 - NEWEST) + tookMs * NEWEST;
+    receiver.lane = receiver.averageMs < SLOW_MS ? 'proven' : 'penalised';
   }
 
   /** An attempt that is not over yet tells enough when it is slow; it frees its place for those who answer. */
   private penaliseWhoLetsUsWait(): void {
     for (const visit of this.visits) {
       if (this.now() - visit.startedAtMs < SLOW_MS) break;
-      if (visit.pool === 'penalised') continue;
-      this.taken[visit.pool] -= 1;
-      visit.pool = 'penalised';
+      if (visit.lane === 'penalised') continue;
+      this.taken[visit.lane] -= 1;
+      visit.lane = 'penalised';
       this.taken.penalised += 1;
       const { receiver } = visit;
-      if (receiver.pool === 'penalised') continue;
-      receiver.pool = 'penalised';
+      if (receiver.lane === 'penalised') continue;
+      receiver.lane = 'penalised';
       receiver.averageMs = Math.max(receiver.averageMs, SLOW_MS / NEWEST);
     }
   }
@@ -130,7 +130,7 @@ export class ReceiverGate {
     };
     drop(({ usedAtMs }) => usedAtMs < before);
     if (this.receivers.size <= MAX_RECEIVERS) return;
-    drop(({ pool }) => pool !== 'proven' && this.receivers.size > MAX_RECEIVERS);
+    drop(({ lane }) => lane !== 'proven' && this.receivers.size > MAX_RECEIVERS);
     drop(() => this.receivers.size > MAX_RECEIVERS);
   }
 }

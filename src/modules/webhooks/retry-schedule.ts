@@ -15,6 +15,7 @@ const LATER: ReadonlySet<number> = new Set([408, 425, 429]);
 
 export type Verdict = Pick<DeliveryOutcome, 'status' | 'retryInMs' | 'retryAtEndInMs' | 'error'>;
 
+/** 410: the receiver wants nothing more. */
 export function isGone(outcome: OutboundOutcome): boolean {
   return outcome.kind === 'response' && outcome.status === GONE;
 }

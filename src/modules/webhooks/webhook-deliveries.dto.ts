@@ -199,16 +199,19 @@ export class AttemptResource {
     string | null;
 }
 
+/** A webhook with its body and attempts (contract, section 7). */
 export class DeliveryDetailResource extends DeliveryResource {
   @ApiProperty({ description: 'The exact text that is signed and sent at every attempt.' }) body!: string;
   @ApiProperty({ type: [AttemptResource], description: 'The newest 100, oldest first.' }) attempts!: AttemptResource[];
 }
 
+/** A page of webhooks, newest first (contract, section 7). */
 export class DeliveryPage {
   @ApiProperty({ type: [DeliveryResource] }) data!: DeliveryResource[];
   @ApiProperty({ type: String, nullable: true }) next_cursor!: string | null;
 }
 
+/** What a replay has queued (contract, section 7). */
 export class ReplayResource {
   @ApiProperty({ enum: ['webhook_replay'] }) object!: 'webhook_replay';
   @ApiProperty({ type: 'integer', description: 'Deliveries that are sent again.', example: 42 }) replayed!: number;
@@ -216,6 +219,7 @@ export class ReplayResource {
   next_cursor!: string | null;
 }
 
+/** What a canceled replay has taken back. */
 export class CanceledReplaysResource {
   @ApiProperty({ enum: ['webhook_replay'] }) object!: 'webhook_replay';
   @ApiProperty({ type: 'integer', description: 'Deliveries that are not sent again after all.', example: 42 })
@@ -228,6 +232,7 @@ class CheckResource {
   @ApiProperty() detail!: string;
 }
 
+/** What a receiver that follows Standard Webhooks makes of a pasted webhook, check by check. */
 export class DiagnosisResource {
   @ApiProperty({ enum: ['webhook_diagnosis'] }) object!: 'webhook_diagnosis';
   @ApiProperty({ description: 'A receiver that follows the standard would take it.' }) valid!: boolean;

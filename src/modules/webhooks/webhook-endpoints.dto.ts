@@ -121,6 +121,7 @@ export class EndpointWithSecretResource extends EndpointResource {
   secret!: string;
 }
 
+/** A page of standing endpoints, newest first (contract, section 7). */
 export class EndpointPage {
   @ApiProperty({ type: [EndpointResource] }) data!: EndpointResource[];
   @ApiProperty({ type: String, nullable: true }) next_cursor!: string | null;

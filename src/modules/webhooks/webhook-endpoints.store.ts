@@ -44,6 +44,7 @@ const SHOWN = {
   updatedAt: true,
 } as const;
 
+/** Rows of standing endpoints. */
 @Injectable()
 export class WebhookEndpointsStore {
   constructor(private readonly prisma: PrismaService) {}

@@ -8,6 +8,7 @@ import { SigningSecrets } from './signing-secrets.js';
 import { DEFAULT_OVERLAP_SECONDS, RotateSecretDto } from './webhook-endpoints.dto.js';
 import { WebhookSecretsStore, type SecretOwner } from './webhook-secrets.store.js';
 
+/** The secret of a tenant's `callback_url`s, as Standard Webhooks writes it. */
 export class WebhookSecretResource {
   @ApiProperty({ example: 'whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw' }) secret!: string;
 }

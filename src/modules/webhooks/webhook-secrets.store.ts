@@ -11,7 +11,7 @@ export interface SecretOwner {
 }
 
 /** A secret that signs, or has signed until lately. */
-export interface KnownSecret {
+export interface TenantSecret {
   secret: string;
   endpointId: string | null;
   /** null: the current one */
@@ -41,7 +41,7 @@ export class WebhookSecretsStore {
   }
 
   /** All of a tenant's, those included whose overlap is over. */
-  async findAll(tenantId: string): Promise<KnownSecret[]> {
+  async findAll(tenantId: string): Promise<TenantSecret[]> {
     const rows = await this.prisma.$queryRaw<
       { id: string; ciphertext: string; endpointId: string | null; expiresAt: Date | null }[]
     >`

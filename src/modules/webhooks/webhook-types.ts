@@ -27,6 +27,7 @@ export const DEFAULT_JOB_EVENTS: WebhookType[] = JOB_WEBHOOK_TYPES.filter((type)
 
 const ALL = new Set<string>([...JOB_WEBHOOK_TYPES, ...IMAGE_WEBHOOK_TYPES]);
 
+/** Whether clients are told of events of this type. */
 export function isWebhookType(type: string): type is WebhookType {
   return ALL.has(type);
 }

@@ -12,7 +12,7 @@ import type { ClaimedDelivery } from './delivery-claims.store.js';
 import { DeliveryQueuesStore } from './delivery-queues.store.js';
 import { DueSearch } from './due-search.js';
 import { EndpointShutdown } from './endpoint-shutdown.js';
-import { CONNECTIONS_AN_ORIGIN, PLACES, ReceiverGate, type Places, type Pool } from './receiver-gate.js';
+import { CONNECTIONS_AN_ORIGIN, PLACES, ReceiverGate, type Places, type Lane } from './receiver-gate.js';
 import { GONE, isGone, verdictOf, type Verdict } from './retry-schedule.js';
 import { TEST_WEBHOOK_TYPE } from './webhook-types.js';
 import { WebhookSender, type Sent } from './webhook-sender.js';
@@ -63,7 +63,7 @@ export class WebhooksDispatcher implements OnApplicationBootstrap {
   /** Claims and starts what is due. True when there may be more for which a place has become free meanwhile. */
   async tick(): Promise<boolean> {
     const places = this.gate.places();
-    this.limited = places.pools.proven < MIN_FREE;
+    this.limited = places.lanes.proven < MIN_FREE;
     if (this.limited) return false;
     const lease = new Lease(this.config.callbackTimeoutMs + LEASE_MARGIN_MS);
     const { deliveries: claimed, empty, more } = await this.search.claim(lease, places);
@@ -176,7 +176,7 @@ function reasonOf(verdict: Ruling): string {
 }
 
 /** Whether a claim got all that there were places for, or left out receivers that have none. */
-function isLimited({ origins, pools, newFree }: Places, claimed: ClaimedDelivery[]): boolean {
+function isLimited({ origins, lanes, newFree }: Places, claimed: ClaimedDelivery[]): boolean {
   const places = Object.values(origins).flatMap(({ free, tenants }) => [{ free }, ...Object.values(tenants)]);
   if (places.some(({ free }) => free === 0)) return true;
   const taken = new Map<string, { free: number; count: number }>();
@@ -184,13 +184,13 @@ function isLimited({ origins, pools, newFree }: Places, claimed: ClaimedDelivery
     const before = taken.get(key) ?? { free, count: 0 };
     taken.set(key, { ...before, count: before.count + 1 });
   };
-  const byPool: Record<Pool, number> = { proven: 0, new: 0, penalised: 0 };
+  const byLane: Record<Lane, number> = { proven: 0, new: 0, penalised: 0 };
   for (const { origin, tenantId } of claimed) {
     const receiver = origins[origin]?.tenants[tenantId];
-    byPool[receiver?.pool ?? 'new'] += 1;
+    byLane[receiver?.lane ?? 'new'] += 1;
     take(`${tenantId} ${origin}`, receiver?.free ?? newFree);
     take(origin, origins[origin]?.free ?? CONNECTIONS_AN_ORIGIN);
   }
   if ([...taken.values()].some(({ free, count }) => count >= free)) return true;
-  return (Object.keys(pools) as Pool[]).some((pool) => byPool[pool] >= pools[pool]);
+  return (Object.keys(lanes) as Lane[]).some((lane) => byLane[lane] >= lanes[lane]);
 }

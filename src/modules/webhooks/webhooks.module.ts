@@ -22,6 +22,7 @@ import { WebhookSender } from './webhook-sender.js';
 import { WebhooksDispatcher } from './webhooks.dispatcher.js';
 import { WebhooksSweeper } from './webhooks.sweeper.js';
 
+/** Webhooks: endpoints, deliveries and the dispatcher that sends them. */
 @Module({
   controllers: [WebhookSecretController, WebhookEndpointsController, WebhookDeliveriesController],
   providers: [

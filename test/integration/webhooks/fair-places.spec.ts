@@ -102,7 +102,7 @@ describe('receivers that let all others wait', () => {
     const search = new DueSearch(stage.gateway.app.get(DeliveryClaimsStore, { strict: false }));
     const places = (free: number): Places => ({
       origins: {},
-      pools: { proven: 0, new: free, penalised: 0 },
+      lanes: { proven: 0, new: free, penalised: 0 },
       newFree: 2,
     });
     const got: string[] = [];

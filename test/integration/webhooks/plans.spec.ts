@@ -155,7 +155,7 @@ function gateWithoutDead(): ReceiverGate {
   for (let visits = 0; visits < 2; visits += 1) gate.enter(tenantId, 'https://dead.example.com');
   clock += 15_000;
   expect(gate.places().origins['https://dead.example.com']?.tenants).toEqual({
-    [tenantId]: { pool: 'penalised', free: 0 },
+    [tenantId]: { lane: 'penalised', free: 0 },
   });
   return gate;
 }

@@ -43,8 +43,8 @@ describe('a replay to a receiver that hangs', () => {
       await queue(team, 10, { replayed: false, age: '1 second' });
       const store = stage.gateway.app.get(DeliveryClaimsStore, { strict: false });
       const places: Places = {
-        origins: { [RECEIVER]: { free: 64, tenants: { [team.id]: { pool: 'penalised', free: 2 } } } },
-        pools: { proven: 100, new: 100, penalised: 10 },
+        origins: { [RECEIVER]: { free: 64, tenants: { [team.id]: { lane: 'penalised', free: 2 } } } },
+        lanes: { proven: 100, new: 100, penalised: 10 },
         newFree: 4,
       };
       for (let claims = 0; claims < 10; claims += 1) {

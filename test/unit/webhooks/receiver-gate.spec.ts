@@ -3,7 +3,7 @@ import {
   CONNECTIONS_AN_ORIGIN,
   PLACES,
   ReceiverGate,
-  type Pool,
+  type Lane,
   type Visit,
 } from '../../../src/modules/webhooks/receiver-gate.js';
 
@@ -31,8 +31,8 @@ function stage(): {
   return { gate, clock, answer };
 }
 
-function poolOf(gate: ReceiverGate, origin: string): Pool {
-  return gate.places().origins[origin]?.tenants[TENANT]?.pool ?? 'new';
+function laneOf(gate: ReceiverGate, origin: string): Lane {
+  return gate.places().origins[origin]?.tenants[TENANT]?.lane ?? 'new';
 }
 
 function freeOf(gate: ReceiverGate, origin: string): number | undefined {
@@ -45,7 +45,7 @@ describe('ReceiverGate', () => {
     expect(gate.places()).toMatchObject({ origins: {}, newFree: PLACES.new.each });
     gate.enter(TENANT, 'a');
     expect(freeOf(gate, 'a')).toBe(PLACES.new.each - 1);
-    expect(gate.places().pools).toEqual({
+    expect(gate.places().lanes).toEqual({
       proven: PLACES.proven.all,
       new: PLACES.new.all - 1,
       penalised: PLACES.penalised.all,
@@ -55,24 +55,24 @@ describe('ReceiverGate', () => {
   it('should give many to one that answers quickly, errors included', () => {
     const { gate, answer } = stage();
     answer('a', 50);
-    expect(poolOf(gate, 'a')).toBe('proven');
+    expect(laneOf(gate, 'a')).toBe('proven');
     expect(freeOf(gate, 'a')).toBe(PLACES.proven.each);
   });
 
   it('should give next to none to one that is slow, until it is quick again', () => {
     const { gate, answer } = stage();
     answer('a', 15_000);
-    expect(poolOf(gate, 'a')).toBe('penalised');
+    expect(laneOf(gate, 'a')).toBe('penalised');
     expect(freeOf(gate, 'a')).toBe(PLACES.penalised.each);
     answer('a', 10, 20);
-    expect(poolOf(gate, 'a')).toBe('proven');
+    expect(laneOf(gate, 'a')).toBe('proven');
   });
 
   it('should bear one slow answer among many quick ones', () => {
     const { gate, answer } = stage();
     answer('a', 50, 10);
     answer('a', 2_000);
-    expect(poolOf(gate, 'a')).toBe('proven');
+    expect(laneOf(gate, 'a')).toBe('proven');
   });
 
   it('should tell apart tenants of one origin, and share its connections among them', () => {
@@ -82,7 +82,7 @@ describe('ReceiverGate', () => {
     clock.ms += 15_000;
     expect(gate.places().origins.a).toEqual({
       free: CONNECTIONS_AN_ORIGIN - hanging.length,
-      tenants: { hangs: { pool: 'penalised', free: 0 }, quick: { pool: 'proven', free: PLACES.proven.each } },
+      tenants: { hangs: { lane: 'penalised', free: 0 }, quick: { lane: 'proven', free: PLACES.proven.each } },
     });
     for (const visit of hanging) gate.leave(visit, true);
     expect(gate.places().origins.a?.free).toBe(CONNECTIONS_AN_ORIGIN);
@@ -91,13 +91,13 @@ describe('ReceiverGate', () => {
   it('should free the places of those who let us wait before their attempts are over', () => {
     const { gate, clock } = stage();
     const visits = Array.from({ length: PLACES.new.all }, (_, i) => gate.enter(TENANT, `dead-${i}`));
-    expect(gate.places().pools.new).toBe(0);
+    expect(gate.places().lanes.new).toBe(0);
     clock.ms += 1_000;
-    expect(gate.places().pools).toMatchObject({ new: PLACES.new.all, proven: PLACES.proven.all, penalised: 0 });
-    expect(poolOf(gate, 'dead-0')).toBe('penalised');
+    expect(gate.places().lanes).toMatchObject({ new: PLACES.new.all, proven: PLACES.proven.all, penalised: 0 });
+    expect(laneOf(gate, 'dead-0')).toBe('penalised');
     clock.ms += 14_000;
     for (const visit of visits) gate.leave(visit, true);
-    expect(gate.places().pools.penalised).toBe(PLACES.penalised.all);
+    expect(gate.places().lanes.penalised).toBe(PLACES.penalised.all);
   });
 
   it('should learn nothing from a claim that was put back', () => {
@@ -105,9 +105,9 @@ describe('ReceiverGate', () => {
     const visit = gate.enter(TENANT, 'a');
     clock.ms += 900;
     gate.leave(visit, false);
-    expect(poolOf(gate, 'a')).toBe('new');
+    expect(laneOf(gate, 'a')).toBe('new');
     expect(freeOf(gate, 'a')).toBe(PLACES.new.each);
-    expect(gate.places().pools.new).toBe(PLACES.new.all);
+    expect(gate.places().lanes.new).toBe(PLACES.new.all);
   });
 
   it('should forget whoever was not called for long, and keep a bounded number of receivers', () => {
@@ -137,11 +137,11 @@ describe('ReceiverGate', () => {
       if (random % 5 === 0) gate.places();
     }
     for (const visit of open) gate.leave(visit, true);
-    const { pools, origins } = gate.places();
-    expect(pools).toEqual({ proven: PLACES.proven.all, new: PLACES.new.all, penalised: PLACES.penalised.all });
+    const { lanes, origins } = gate.places();
+    expect(lanes).toEqual({ proven: PLACES.proven.all, new: PLACES.new.all, penalised: PLACES.penalised.all });
     for (const { free, tenants } of Object.values(origins)) {
       expect(free).toBe(CONNECTIONS_AN_ORIGIN);
-      for (const tenant of Object.values(tenants)) expect(tenant.free).toBe(PLACES[tenant.pool].each);
+      for (const tenant of Object.values(tenants)) expect(tenant.free).toBe(PLACES[tenant.lane].each);
     }
   });
 });

@@ -34,6 +34,7 @@ export function readIdempotencyKey(values: string[]): string | null {
   return key;
 }
 
+/** SHA-256 of a request, in hex: what differs only in the order of its fields is the same request. */
 export function fingerprintOf(request: object): string {
   return createHash('sha256').update(canonicalJson(request)).digest('hex');
 }

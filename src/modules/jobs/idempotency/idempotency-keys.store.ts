@@ -14,6 +14,7 @@ export interface UsedKey extends JobWithCallback {
   answer: { status: number; body: string } | null;
 }
 
+/** The keys with which creates were asked for, and what each stands for (contract, section 4). */
 @Injectable()
 export class IdempotencyKeysStore {
   constructor(private readonly prisma: PrismaService) {}

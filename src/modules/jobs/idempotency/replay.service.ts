@@ -30,6 +30,7 @@ export class ReplayService {
   }
 }
 
+/** 409 `idempotency_in_progress` (contract, section 4). */
 export function inProgress(): Problem {
   return new Problem(
     'idempotency_in_progress',

@@ -12,6 +12,7 @@ export type LookTrouble =
   | { kind: 'unavailable' }
   | { kind: 'lease_over' };
 
+/** A look that ends here: what TensorPix, or the claim, says concerns all of its calls. */
 export class LookInterrupted extends Error {
   constructor(readonly trouble: LookTrouble) {
     super(trouble.kind);

@@ -3,7 +3,8 @@ import { Logger } from '../../../common/logging/logger.js';
 import { Metrics } from '../../../common/metrics.js';
 import { isDatabaseAway } from '../../../common/prisma/database-errors.js';
 import type { ShownJob, UpstreamJob, UpstreamPage } from '../../tensorpix/answers.js';
-import type { CallOutcome } from '../../tensorpix/call-outcome.js';
+import { isRefusedFor } from '../../tensorpix/call-outcome.js';
+import { lookUpJob } from '../../tensorpix/job-lookup.js';
 import { TensorpixClient } from '../../tensorpix/tensorpix.client.js';
 import { JobChangesStore } from '../job-changes.store.js';
 import { observe, observeMissing, type Observed } from '../job-observation.js';
@@ -145,11 +146,8 @@ export class TenantLook {
     let failures = 0;
     for (const [made, id] of ids.entries()) {
       if (made >= LEAST_SINGLES && isPast(looking, SINGLES_UNTIL_MS)) break;
-      const outcome = await this.calls.ask(context, () => this.tensorpix.getJob(context.token, id));
-      const known = isNotFound(outcome)
-        ? await this.calls.ask(context, () => this.tensorpix.getHistoryJob(context.token, id))
-        : outcome;
-      if (isNotFound(known)) await this.noteMissing(context, id);
+      const known = await lookUpJob(this.tensorpix, context.token, id, (call) => this.calls.ask(context, call));
+      if (isRefusedFor(known, 'not_found')) await this.noteMissing(context, id);
       else if (known.kind === 'ok') await this.note(looking, known.value.id === id ? [known.value] : []);
       else {
         // One job that TensorPix cannot show must not hide the others; TensorPix being down must not be asked on.
@@ -209,10 +207,6 @@ export class TenantLook {
 
 function isPast({ startedAtMs }: Looking, ms: number): boolean {
   return performance.now() - startedAtMs >= ms;
-}
-
-function isNotFound(outcome: CallOutcome<unknown>): boolean {
-  return outcome.kind === 'refused' && outcome.refusal.reason === 'not_found';
 }
 
 /** Some of them, drawn by lot: whatever is left over has the same chance at the next look. */

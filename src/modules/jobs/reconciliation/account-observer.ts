@@ -1,6 +1,8 @@
 import { Injectable } from '@nestjs/common';
 import type { DatabaseTime } from '../../../common/time/database-time.js';
 import type { InputVideo, ShownJob } from '../../tensorpix/answers.js';
+import { isRefusedFor } from '../../tensorpix/call-outcome.js';
+import { lookUpJob } from '../../tensorpix/job-lookup.js';
 import { TensorpixClient } from '../../tensorpix/tensorpix.client.js';
 import { AccountsStore } from './accounts.store.js';
 import { CLOCK_SLACK_MS, type UnknownCall, type UnownedJob } from './could-be-ours.js';
@@ -199,10 +201,8 @@ export class AccountObserver {
 
   private async findOne({ token, time, mayCall }: ObservationContext, id: number): Promise<Listed<ShownJob> | null> {
     if (!(await mayCall())) throw new ListInterrupted({ kind: 'stopped' });
-    let outcome = await this.tensorpix.getJob(token, id);
-    if (outcome.kind === 'refused' && outcome.refusal.reason === 'not_found')
-      outcome = await this.tensorpix.getHistoryJob(token, id);
-    if (outcome.kind === 'refused' && outcome.refusal.reason === 'not_found') return null;
+    const outcome = await lookUpJob(this.tensorpix, token, id);
+    if (isRefusedFor(outcome, 'not_found')) return null;
     const { value, date } = valueOf(outcome);
     return { item: value, clockOffsetMs: clockOffsetMs(date, time) };
   }

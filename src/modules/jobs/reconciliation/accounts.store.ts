@@ -5,7 +5,7 @@ import { PrismaService } from '../../../common/prisma/prisma.service.js';
 import { DatabaseTime } from '../../../common/time/database-time.js';
 import { JOB_COLUMNS, toJobRecord, type JobRow } from '../job-rows.js';
 import type { JobRecord } from '../job-record.js';
-import { CLEAN_LOOKS_NEEDED } from './unknown-equal.sql.js';
+import { CLEAN_LOOKS_NEEDED } from './judgement.js';
 
 /** An account with jobs of unknown outcome, and a tenant of it whose token can be used to look. */
 export interface ClaimedAccount {

@@ -57,6 +57,7 @@ export type Exclusion = keyof typeof EXCLUSIONS;
 
 export const ALL_EXCLUSIONS = Object.keys(EXCLUSIONS) as Exclusion[];
 
+/** Whether nothing excludes that this call made that job. */
 export function couldBeOurs(call: UnknownCall, job: UnownedJob, exclusions: readonly Exclusion[]): boolean {
   return !exclusions.some((name) => EXCLUSIONS[name](call, job));
 }

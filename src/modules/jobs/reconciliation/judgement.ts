@@ -72,6 +72,9 @@ export const CLEAN_CONDITIONS = {
 
 export type CleanCondition = keyof typeof CLEAN_CONDITIONS;
 
+/** Complete looks after which TensorPix is known not to have a job. */
+export const CLEAN_LOOKS_NEEDED = 2;
+
 /** Everything that stands between an unknown outcome and a second charge. A check of the protocol removes one at a time. */
 export interface Guards {
   exclusions: readonly Exclusion[];
@@ -83,7 +86,7 @@ export interface Guards {
 export const GUARDS: Guards = {
   exclusions: ALL_EXCLUSIONS,
   clean: Object.keys(CLEAN_CONDITIONS) as CleanCondition[],
-  cleanLooks: 2,
+  cleanLooks: CLEAN_LOOKS_NEEDED,
   waitsForCallsInFlight: true,
 };
 

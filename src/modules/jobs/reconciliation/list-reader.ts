@@ -40,6 +40,7 @@ export type ListTrouble =
   | { kind: 'unavailable' }
   | { kind: 'stopped' };
 
+/** A list that is not read to its end. */
 export class ListInterrupted extends Error {
   constructor(readonly trouble: ListTrouble) {
     super(trouble.kind);

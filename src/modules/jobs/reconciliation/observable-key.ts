@@ -12,6 +12,7 @@ export interface Observable {
   modelIds: number[];
 }
 
+/** What TensorPix shows of a request. */
 export function observableOf(input: Record<string, unknown>): Observable {
   const { video_url: url, ml_models: models } = input;
   return {
@@ -26,6 +27,7 @@ export function observableKey(input: Record<string, unknown>): string {
   return hash('sha256', `${modelIds.join(',')}\n${url}`, 'hex');
 }
 
+/** In order and each once: TensorPix may show them in another order. */
 export function modelSet(models: unknown[]): number[] {
   return [...new Set(models.map(Number))].sort((a, b) => a - b);
 }

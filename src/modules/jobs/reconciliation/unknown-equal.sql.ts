@@ -1,10 +1,8 @@
 import { Prisma } from '../../../generated/prisma/client.js';
+import { CLEAN_LOOKS_NEEDED } from './judgement.js';
 
 /** How often a row that waits for the outcome of an equal one looks by itself; the verdict wakes it sooner. */
 export const EQUAL_RECHECK_MS = 30_000;
-
-/** Complete looks after which TensorPix is known not to have a job. */
-export const CLEAN_LOOKS_NEEDED = 2;
 
 /**
  * A row of the account whose outcome is unknown and that TensorPix's list cannot tell from this one: while there is any, no

@@ -2,9 +2,8 @@ import { changeJob, type JobChange } from '../job-change.js';
 import type { JobRecord } from '../job-record.js';
 import { isLeftToPerson } from '../job-state.js';
 import type { UnknownCall } from './could-be-ours.js';
-import type { Verdict } from './judgement.js';
+import { CLEAN_LOOKS_NEEDED, type Verdict } from './judgement.js';
 import { observableOf } from './observable-key.js';
-import { CLEAN_LOOKS_NEEDED } from './unknown-equal.sql.js';
 
 /** The call of a row of unknown outcome, as far as judging it needs. */
 export function unknownCall(job: JobRecord, equalsUnknownSince: Date | null = null): UnknownCall {

@@ -1,7 +1,7 @@
 import { Prisma } from '../../../generated/prisma/client.js';
 import { DUE_NOW } from '../../../common/prisma/due-now.sql.js';
 import type { JobRecord } from '../job-record.js';
-import { CLEAN_LOOKS_NEEDED } from './unknown-equal.sql.js';
+import { CLEAN_LOOKS_NEEDED } from './judgement.js';
 
 /** True while nobody knows whether TensorPix has this job: no equal one is sent meanwhile. */
 export function isUnknown({ status, cleanLooks }: JobRecord): boolean {
