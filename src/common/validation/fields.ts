@@ -16,6 +16,7 @@ import {
   ValidateBy,
   ValidateIf,
 } from 'class-validator';
+import { countCharacters, isStorableText } from './text.js';
 
 /** How a field is written in a form or a query string, where everything is text. */
 export type TextForm = 'string' | 'integer' | 'number' | 'boolean' | 'strings' | 'integers' | 'json' | 'object';
@@ -86,16 +87,6 @@ const wellFormed = ValidateBy({
     defaultMessage: () => 'must not contain NUL characters or lone surrogates',
   },
 });
-
-/** Whether Postgres can store it: no NUL, no half of a surrogate pair. */
-export function isStorableText(text: string): boolean {
-  return !text.includes('\0') && !/\p{Surrogate}/u.test(text);
-}
-
-/** Characters are code points, as JSON Schema counts them. */
-export function countCharacters(text: string): number {
-  return [...text].length;
-}
 
 function checkLength(text: string, min: number, max: number): string | null {
   const length = countCharacters(text);

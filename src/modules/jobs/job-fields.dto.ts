@@ -1,10 +1,5 @@
-import {
-  CheckedJsonField,
-  CheckedStringField,
-  StringField,
-  countCharacters,
-  isStorableText,
-} from '../../common/validation/fields.js';
+import { CheckedJsonField, CheckedStringField, StringField } from '../../common/validation/fields.js';
+import { countCharacters, isStorableText } from '../../common/validation/text.js';
 
 const MAX_METADATA_KEYS = 16;
 const MAX_METADATA_KEY_LENGTH = 40;

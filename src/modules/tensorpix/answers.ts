@@ -1,4 +1,4 @@
-import { parseUrl } from '../../common/validation/url.js';
+import { isId, isUrl, readCredits, readDate, readNumber, readText, record } from './answer-values.js';
 
 /**
  * TensorPix's answers, read tolerantly: a field that is missing or of a strange type is null, an unknown status is
@@ -97,8 +97,6 @@ export interface EnhancedImage {
   url: string;
 }
 
-const MAX_URL_LENGTH = 8_192;
-
 /** The answer to a create (`EnhanceJobResponse`); null without an id, which is all that must be there. */
 export function readCreatedJob(json: unknown): CreatedJob | null {
   const { id, status, cost_usd } = record(json);
@@ -184,15 +182,6 @@ function readModelIds(value: unknown): number[] | null {
   return ids.every((id) => typeof id === 'number') ? ids : null;
 }
 
-function readText(value: unknown): string | null {
-  return typeof value === 'string' && value !== '' ? value : null;
-}
-
-function readDate(value: unknown): Date | null {
-  const ms = typeof value === 'string' ? Date.parse(value) : Number.NaN;
-  return Number.isNaN(ms) ? null : new Date(ms);
-}
-
 /** The answer to an image (`EnhancedImageUrl`); null without its id or a URL. */
 export function readEnhancedImage(json: unknown): EnhancedImage | null {
   const { enhanced_img_id, enhanced_url } = record(json);
@@ -223,31 +212,4 @@ function readVideo(value: unknown): UpstreamVideo | null {
     sizeBytes: readNumber(video.size, 0, Number.MAX_SAFE_INTEGER),
     thumbnailUrl: isUrl(video.thumbnail) ? video.thumbnail : null,
   };
-}
-
-/** At most ten digits before and four after the point, as the column has them. */
-function readCredits(value: unknown): string | null {
-  const text = typeof value === 'number' ? value.toFixed(4) : value;
-  return typeof text === 'string' && /^-?\d{1,10}(\.\d{0,4}0*)?$/.test(text) ? Number(text).toFixed(4) : null;
-}
-
-function readNumber(value: unknown, min: number, max: number): number | null {
-  return typeof value === 'number' && Number.isFinite(value) ? Math.min(max, Math.max(min, value)) : null;
-}
-
-function isId(value: unknown): value is number {
-  return typeof value === 'number' && Number.isSafeInteger(value) && value > 0;
-}
-
-function isUrl(value: unknown): value is string {
-  return (
-    typeof value === 'string' &&
-    value.length <= MAX_URL_LENGTH &&
-    /^https?:\/\//i.test(value) &&
-    parseUrl(value) !== null
-  );
-}
-
-function record(value: unknown): Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as Record<string, unknown>) : {};
 }
