@@ -1,53 +1,17 @@
-import { beforeEach, describe, expect, it } from '@jest/globals';
+import { describe, expect, it } from '@jest/globals';
 import type { ServerResponse } from 'node:http';
-import request from 'supertest';
-import { JobsPoller } from '../../../src/modules/jobs/polling/jobs.poller.js';
-import { Lease } from '../../../src/common/loops/lease.js';
-import { DeliveryOutcomesStore } from '../../../src/modules/webhooks/delivery-outcomes.store.js';
-import { DeliveryClaimsStore, type ClaimedDelivery } from '../../../src/modules/webhooks/delivery-claims.store.js';
-import { DeliveryQueuesStore } from '../../../src/modules/webhooks/delivery-queues.store.js';
 import { ManualRetriesStore } from '../../../src/modules/webhooks/manual-retries.store.js';
-import { ReceiverGate } from '../../../src/modules/webhooks/receiver-gate.js';
-import { WebhooksDispatcher } from '../../../src/modules/webhooks/webhooks.dispatcher.js';
-import { eventually, startGateway, type Gateway } from '../../support/gateway.js';
+import { eventually } from '../../support/gateway.js';
 import { startReceiver } from '../../support/receiver.js';
-import { idOf, useStage, type Team } from '../../support/stage.js';
+import { useStage } from '../../support/stage.js';
+import { ByHand } from './by-hand.js';
 
 /** No loop runs: the tests tick, and move the jobs at the simulator. */
 const stage = useStage({
   env: { GATEWAY_ROLE: 'api', CALLBACK_TIMEOUT_MS: '60000', CALLBACK_RETRY_SCHEDULE_MS: '1,1,1,1,1,1,1' },
   simulator: { queueMs: 3_600_000, durationMs: 3_600_000 },
 });
-const ALL_EVENTS = ['job.queued', 'job.processing', 'job.progress', 'job.finished', 'job.failed', 'job.canceled'];
-
-async function look(): Promise<void> {
-  await stage.makeLooksDue();
-  const poller = stage.gateway.app.get(JobsPoller, { strict: false });
-  await poller.tick();
-  await poller.drain();
-}
-
-/** Starts the attempts that are due, and waits for them. */
-async function dispatch(gateway: Gateway = stage.gateway): Promise<void> {
-  const dispatcher = gateway.app.get(WebhooksDispatcher, { strict: false });
-  await stage.sql('select pg_sleep(0.005)');
-  await dispatcher.tick();
-  await dispatcher.drain();
-}
-
-async function startAttempts(): Promise<void> {
-  await stage.gateway.app.get(WebhooksDispatcher, { strict: false }).tick();
-}
-
-async function video(team: Team, url = stage.receiver.url): Promise<{ id: string; upstream: number }> {
-  const created = await stage.video(team, { callback_url: url, callback_events: ALL_EVENTS });
-  expect(created.status).toBe(201);
-  return { id: idOf(created), upstream: created.body.tensorpix_id as number };
-}
-
-async function states(id: string): Promise<string[]> {
-  return (await stage.deliveries(id)).map(({ event_type, status }) => `${event_type} ${status}`);
-}
+const byHand = new ByHand(stage);
 
 function failFor(id: string, code = 500): void {
   stage.receiver.answer(({ json }, response) => void response.writeHead(json.data.id === id ? code : 204).end());
@@ -56,23 +20,23 @@ function failFor(id: string, code = 500): void {
 describe('the webhooks of a job', () => {
   it('should wait for the first that fails, while those of another job go on', async () => {
     const team = await stage.team();
-    const [held, free] = [await video(team), await video(team)];
+    const [held, free] = [await byHand.video(team), await byHand.video(team)];
     failFor(held.id);
     for (const { upstream } of [held, free]) stage.simulator.control.changeJob(upstream, { status: 1, progress: 0 });
-    await look();
-    await dispatch();
-    await dispatch();
+    await byHand.look();
+    await byHand.dispatch();
+    await byHand.dispatch();
     expect(stage.receiver.types(free.id)).toEqual(['job.queued', 'job.processing']);
     expect(stage.receiver.types(held.id)).toEqual(['job.queued', 'job.queued']);
-    expect(await states(held.id)).toEqual(['job.queued failing', 'job.processing pending']);
+    expect(await byHand.states(held.id)).toEqual(['job.queued failing', 'job.processing pending']);
     expect((await stage.get(team, `/v1/jobs/${held.id}`)).body.callback).toMatchObject({
       state: 'failing',
       attempts: 2,
     });
 
     failFor('nobody');
-    await dispatch();
-    await dispatch();
+    await byHand.dispatch();
+    await byHand.dispatch();
     expect(stage.receiver.types(held.id)).toEqual(['job.queued', 'job.queued', 'job.queued', 'job.processing']);
     expect((await stage.get(team, `/v1/jobs/${held.id}`)).body.callback).toMatchObject({
       state: 'delivered',
@@ -82,52 +46,52 @@ describe('the webhooks of a job', () => {
 
   it('should be one in flight, though the next is due (contract, section 7)', async () => {
     const team = await stage.team();
-    const { id, upstream } = await video(team);
+    const { id, upstream } = await byHand.video(team);
     stage.simulator.control.changeJob(upstream, { status: 1, progress: 0 });
-    await look();
+    await byHand.look();
     const open: ServerResponse[] = [];
     stage.receiver.answer((_, response) => void open.push(response));
-    await startAttempts();
+    await byHand.startAttempts();
     await eventually(
       () => open.length,
       (count) => count === 1,
     );
-    await startAttempts();
+    await byHand.startAttempts();
     expect(stage.receiver.types(id)).toEqual(['job.queued']);
     stage.receiver.answer((_, response) => void response.writeHead(204).end());
     open[0]?.writeHead(204).end();
-    await stage.gateway.app.get(WebhooksDispatcher, { strict: false }).drain();
-    await dispatch();
+    await byHand.untilAttempted();
+    await byHand.dispatch();
     expect(stage.receiver.types(id)).toEqual(['job.queued', 'job.processing']);
   });
 
   it('should go on with the next when one was given up', async () => {
     const team = await stage.team();
-    const { id, upstream } = await video(team);
+    const { id, upstream } = await byHand.video(team);
     failFor(id, 410);
     const lost = await stage.metric('gateway_webhooks_given_up_total{reason="gone"}');
-    await dispatch();
+    await byHand.dispatch();
     expect(await stage.metric('gateway_webhooks_given_up_total{reason="gone"}')).toBe(lost + 1);
     failFor('nobody');
     stage.simulator.control.changeJob(upstream, { status: 1, progress: 0 });
-    await look();
-    await dispatch();
-    expect(await states(id)).toEqual(['job.queued exhausted', 'job.processing delivered']);
+    await byHand.look();
+    await byHand.dispatch();
+    expect(await byHand.states(id)).toEqual(['job.queued exhausted', 'job.processing delivered']);
     expect((await stage.get(team, `/v1/jobs/${id}`)).body.callback.state).toBe('exhausted');
   });
 
   it('should carry numbers that grow', async () => {
     const team = await stage.team();
-    const { id, upstream } = await video(team);
+    const { id, upstream } = await byHand.video(team);
     for (const progress of [0, 0.3]) {
       stage.simulator.control.changeJob(upstream, { status: 1, progress });
-      await look();
-      await dispatch();
-      await dispatch();
+      await byHand.look();
+      await byHand.dispatch();
+      await byHand.dispatch();
     }
     stage.simulator.control.changeJob(upstream, { status: 2, progress: null });
-    await look();
-    await dispatch();
+    await byHand.look();
+    await byHand.dispatch();
     const sequences = stage.receiver.received
       .filter(({ json }) => json.data.id === id)
       .map(({ json }) => json.data.sequence);
@@ -138,54 +102,54 @@ describe('the webhooks of a job', () => {
 
   it('should skip what has failed five times once the job has ended', async () => {
     const team = await stage.team();
-    const { id, upstream } = await video(team);
+    const { id, upstream } = await byHand.video(team);
     failFor(id);
-    for (let attempt = 0; attempt < 5; attempt += 1) await dispatch();
+    for (let attempt = 0; attempt < 5; attempt += 1) await byHand.dispatch();
     stage.simulator.control.changeJob(upstream, { status: 2 });
-    await look();
-    expect(await states(id)).toEqual(['job.queued superseded', 'job.finished pending']);
+    await byHand.look();
+    expect(await byHand.states(id)).toEqual(['job.queued superseded', 'job.finished pending']);
     failFor('nobody');
-    await dispatch();
+    await byHand.dispatch();
     expect(stage.receiver.types(id).at(-1)).toBe('job.finished');
     expect((await stage.get(team, `/v1/jobs/${id}`)).body.callback.state).toBe('delivered');
   });
 
   it('should not skip what has failed less often', async () => {
     const team = await stage.team();
-    const { id, upstream } = await video(team);
+    const { id, upstream } = await byHand.video(team);
     failFor(id);
-    for (let attempt = 0; attempt < 4; attempt += 1) await dispatch();
+    for (let attempt = 0; attempt < 4; attempt += 1) await byHand.dispatch();
     stage.simulator.control.changeJob(upstream, { status: 2 });
-    await look();
-    expect(await states(id)).toEqual(['job.queued failing', 'job.finished pending']);
+    await byHand.look();
+    expect(await byHand.states(id)).toEqual(['job.queued failing', 'job.finished pending']);
     failFor('nobody');
-    await dispatch();
-    await dispatch();
+    await byHand.dispatch();
+    await byHand.dispatch();
     expect(stage.receiver.types(id).slice(4)).toEqual(['job.queued', 'job.finished']);
   });
 
   it('should not be held back by progress that fails after the next event is there', async () => {
     const team = await stage.team();
-    const { id, upstream } = await video(team);
+    const { id, upstream } = await byHand.video(team);
     for (const progress of [0, 0.3]) {
       stage.simulator.control.changeJob(upstream, { status: 1, progress });
-      await look();
+      await byHand.look();
     }
-    await dispatch();
-    await dispatch();
+    await byHand.dispatch();
+    await byHand.dispatch();
     let open: ServerResponse | undefined;
     stage.receiver.answer((_, response) => void (open = response));
-    await startAttempts();
+    await byHand.startAttempts();
     await eventually(
       () => open,
       (response) => response !== undefined,
     );
     stage.simulator.control.changeJob(upstream, { status: 2, progress: null });
-    await look();
+    await byHand.look();
     failFor(id);
     open?.writeHead(500).end();
-    await stage.gateway.app.get(WebhooksDispatcher, { strict: false }).drain();
-    expect(await states(id)).toEqual([
+    await byHand.untilAttempted();
+    expect(await byHand.states(id)).toEqual([
       'job.queued delivered',
       'job.processing delivered',
       'job.progress superseded',
@@ -204,16 +168,16 @@ describe('a webhook that its receiver wants later', () => {
 
   it('should not be hurried by progress, which overtakes progress only', async () => {
     const team = await stage.team();
-    const { id, upstream } = await video(team);
+    const { id, upstream } = await byHand.video(team);
     later('job.queued');
-    await dispatch();
+    await byHand.dispatch();
     for (const progress of [0, 0.2, 0.4, 0.6]) {
       stage.simulator.control.changeJob(upstream, { status: 1, progress });
-      await look();
-      await dispatch();
+      await byHand.look();
+      await byHand.dispatch();
     }
     expect(stage.receiver.types(id)).toEqual(['job.queued']);
-    expect(await states(id)).toEqual([
+    expect(await byHand.states(id)).toEqual([
       'job.queued failing',
       'job.processing pending',
       'job.progress superseded',
@@ -224,19 +188,19 @@ describe('a webhook that its receiver wants later', () => {
 
   it('should not be hurried by a manual retry of another one that was delivered before', async () => {
     const team = await stage.team();
-    const { id, upstream } = await video(team);
-    await dispatch();
+    const { id, upstream } = await byHand.video(team);
+    await byHand.dispatch();
     later('job.processing');
     stage.simulator.control.changeJob(upstream, { status: 1, progress: 0 });
-    await look();
-    await dispatch();
+    await byHand.look();
+    await byHand.dispatch();
     const [first] = await stage.deliveries(id);
     const retries = stage.gateway.app.get(ManualRetriesStore, { strict: false });
     for (let i = 0; i < 3; i += 1) {
       await retries.insert(team.id, { id: first?.id ?? '', endpointId: null, url: stage.receiver.url });
-      await dispatch();
+      await byHand.dispatch();
     }
-    await dispatch();
+    await byHand.dispatch();
     expect(stage.receiver.types(id)).toEqual([
       'job.queued',
       'job.processing',
@@ -244,57 +208,7 @@ describe('a webhook that its receiver wants later', () => {
       'job.queued',
       'job.queued',
     ]);
-    expect(await states(id)).toEqual(['job.queued delivered', 'job.processing failing']);
-  });
-});
-
-describe('two replicas that dispatch', () => {
-  it('should send each webhook once (invariant 8)', async () => {
-    const second = await startGateway(stage.databaseUrl, stage.simulator.url, { GATEWAY_ROLE: 'api' });
-    try {
-      const team = await stage.team();
-      const jobs = await Promise.all(Array.from({ length: 40 }, () => video(team)));
-      await Promise.all([dispatch(), dispatch(second), dispatch(), dispatch(second)]);
-      for (const { id } of jobs) expect(stage.receiver.types(id)).toEqual(['job.queued']);
-      for (const { id } of jobs)
-        expect((await stage.deliveries(id))[0]).toMatchObject({ status: 'delivered', attempts: 1 });
-    } finally {
-      await second.close();
-    }
-  });
-
-  it('should take over the webhook of a replica that died, once its claim has expired', async () => {
-    const team = await stage.team();
-    const { id } = await video(team);
-    const claim = (expires: string) =>
-      stage.sql(
-        `update webhook_queues set lease_token = gen_random_uuid(), due_at = now() + $2::interval where id = $1`,
-        [id, expires],
-      );
-    await claim('1 hour');
-    await dispatch();
-    expect(stage.receiver.types(id)).toEqual([]);
-    await claim('-1 second');
-    await dispatch();
-    expect(stage.receiver.types(id)).toEqual(['job.queued']);
-  });
-
-  it('should not write the outcome of an attempt whose claim another has taken over', async () => {
-    const team = await stage.team();
-    const { id } = await video(team);
-    let open: ServerResponse | undefined;
-    stage.receiver.answer((_, response) => void (open = response));
-    await startAttempts();
-    await eventually(
-      () => open,
-      (response) => response !== undefined,
-    );
-    await stage.sql('update webhook_queues set lease_token = gen_random_uuid() where id = $1', [id]);
-    open?.writeHead(204).end();
-    await stage.gateway.app.get(WebhooksDispatcher, { strict: false }).drain();
-    expect((await stage.deliveries(id))[0]).toMatchObject({ status: 'pending', attempts: 0 });
-    expect(await stage.metric('gateway_lost_leases_total{loop="dispatcher"}')).toBe(1);
-    await stage.sql('delete from webhook_queues where id = $1', [id]);
+    expect(await byHand.states(id)).toEqual(['job.queued delivered', 'job.processing failing']);
   });
 });
 
@@ -305,240 +219,16 @@ describe('a receiver that never answers', () => {
     dead.answer(() => undefined);
     try {
       for (let batch = 0; batch < 5; batch += 1)
-        await Promise.all(Array.from({ length: 50 }, () => video(team, dead.url)));
-      await startAttempts();
-      const { id } = await video(team);
+        await Promise.all(Array.from({ length: 50 }, () => byHand.video(team, dead.url)));
+      await byHand.startAttempts();
+      const { id } = await byHand.video(team);
       for (let ticks = 0; ticks < 300 && stage.receiver.types(id).length === 0; ticks += 1) {
-        await startAttempts();
+        await byHand.startAttempts();
         await stage.sql('select pg_sleep(0.1)');
       }
       expect(stage.receiver.types(id)).toEqual(['job.queued']);
     } finally {
       await dead.close();
     }
-  });
-});
-
-describe('outcomes that come in together', () => {
-  // What other tests have left is nothing to these.
-  beforeEach(() => stage.sql('delete from webhook_queues'));
-  const record = { error: null, attempt: null, retryInMs: 3_600_000 };
-
-  /** Claims all that is due, for the test to settle. */
-  async function claim(): Promise<{ lease: Lease; claimed: ClaimedDelivery[] }> {
-    const lease = new Lease(60_000);
-    await stage.sql('select pg_sleep(0.005)');
-    const claims = stage.gateway.app.get(DeliveryClaimsStore, { strict: false });
-    const { deliveries } = await claims.claimOldestAnyTenant(lease, new ReceiverGate().places());
-    return { lease, claimed: deliveries };
-  }
-
-  it.each(['the manual attempt', 'the scheduled attempt'])('should be delivered when %s got through', async (which) => {
-    const team = await stage.team();
-    const { id, upstream } = await video(team);
-    const [queued] = await stage.deliveries(id);
-    await stage.gateway.app.get(ManualRetriesStore, { strict: false }).insert(team.id, {
-      id: queued?.id ?? '',
-      endpointId: null,
-      url: stage.receiver.url,
-    });
-    const { lease, claimed } = await claim();
-    expect(claimed.map(({ manual }) => manual).sort()).toEqual([false, true]);
-    stage.simulator.control.changeJob(upstream, { status: 1, progress: 0 });
-    await look();
-    const outcomes = stage.gateway.app.get(DeliveryOutcomesStore, { strict: false });
-    const marked = await Promise.all(
-      claimed.map((delivery) =>
-        outcomes.mark({
-          ...record,
-          delivery,
-          leaseToken: lease.token,
-          status: delivery.manual === (which === 'the manual attempt') ? 'delivered' : 'failing',
-        }),
-      ),
-    );
-    expect(marked.map(({ written }) => written)).toEqual([true, true]);
-    expect(await stage.deliveries(id)).toMatchObject([
-      { status: 'delivered', attempts: 1, last_error: null },
-      { status: 'pending' },
-    ]);
-    // Whichever it was: the next one need not wait for the retry.
-    await dispatch();
-    expect(stage.receiver.types(id)).toEqual(['job.processing']);
-    expect(await stage.sql('select 1 from webhook_queues')).toEqual([]);
-  });
-
-  it('should not be written by a claim of the same process that has expired', async () => {
-    const team = await stage.team();
-    const { id } = await video(team);
-    const first = await claim();
-    await stage.sql(`update webhook_queues set due_at = now() - interval '1 second' where id = $1`, [id]);
-    const second = await claim();
-    const outcomes = stage.gateway.app.get(DeliveryOutcomesStore, { strict: false });
-    const mark = ({ lease, claimed }: typeof first, status: 'delivered' | 'failing') =>
-      outcomes.mark({ ...record, delivery: claimed[0] as ClaimedDelivery, leaseToken: lease.token, status });
-    const marked = await Promise.all([mark(first, 'failing'), mark(second, 'delivered')]);
-    expect(marked.map(({ written }) => written)).toEqual([false, true]);
-    expect(await stage.deliveries(id)).toMatchObject([{ status: 'delivered', attempts: 1 }]);
-  });
-});
-
-describe('a queue', () => {
-  const queues = () => stage.gateway.app.get(DeliveryQueuesStore, { strict: false });
-  const claims = () => stage.gateway.app.get(DeliveryClaimsStore, { strict: false });
-  const stateOf = (id: string) =>
-    stage.sql<{ due: boolean }>('select due_at <= now() as due from webhook_queues where id = $1', [id]);
-
-  /** Begins this while another session has added a webhook to the queue, and commits once it waits for that. */
-  async function whileAdding(id: string, begin: () => Promise<unknown>, sequence = 2): Promise<void> {
-    const session = await stage.pool.connect();
-    try {
-      await session.query('begin');
-      await session.query('update webhook_queues set version = version + 1 where id = $1', [id]);
-      await session.query(
-        `update webhook_deliveries set status = 'pending', attempts = 0 where job_id = $1 and sequence = $2`,
-        [id, sequence],
-      );
-      const begun = begin();
-      await eventually(
-        () =>
-          stage.sql(`select 1 from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`),
-        (waiting) => waiting.length > 0,
-      );
-      await session.query('commit');
-      await begun;
-    } finally {
-      session.release();
-    }
-  }
-
-  it('should stay when it gets a webhook at the moment at which it is found to be empty', async () => {
-    const team = await stage.team();
-    const { id } = await video(team);
-    await dispatch();
-    // What is left by a manual retry that got the last one through.
-    await stage.sql(
-      `insert into webhook_queues (id, tenant_id, origin, due_at) values ($1, $2, $3, now() - interval '1 second')`,
-      [id, team.id, stage.receiver.url],
-    );
-    const lease = new Lease(60_000);
-    const { deliveries, empty } = await claims().claimOldestAnyTenant(lease, new ReceiverGate().places());
-    expect([deliveries, empty.map(({ queueId }) => queueId)]).toEqual([[], [id]]);
-    // The claim read the webhooks before this one was committed, and the queue's version after.
-    await stage.sendAgain(id);
-    await stage.sql(`update webhook_queues set lease_token = $2, due_at = now() + interval '1 minute' where id = $1`, [
-      id,
-      lease.token,
-    ]);
-    await queues().discard(empty, lease.token);
-    expect(await stateOf(id)).toEqual([{ due: true }]);
-    await dispatch();
-    expect(stage.receiver.types(id)).toEqual(['job.queued', 'job.queued']);
-    expect(await stateOf(id)).toEqual([]);
-  });
-
-  it('should stay when what it gets is committed while it is being removed', async () => {
-    const team = await stage.team();
-    const { id } = await video(team);
-    await dispatch();
-    const lease = new Lease(60_000);
-    await stage.sql(
-      `insert into webhook_queues (id, tenant_id, origin, due_at, lease_token) values ($1, $2, $3, now() + interval '1 minute', $4)`,
-      [id, team.id, stage.receiver.url, lease.token],
-    );
-    await whileAdding(id, () =>
-      queues().discard(
-        [
-          {
-            queueId: id,
-            version: 1,
-            tenantId: team.id,
-            endpointId: null,
-            origin: stage.receiver.url,
-            receiver: 'takes',
-            manual: false,
-          },
-        ],
-        lease.token,
-      ),
-    );
-    await dispatch();
-    expect(stage.receiver.types(id)).toEqual(['job.queued', 'job.queued']);
-  });
-
-  it('should stay when what it gets is committed while its last one is being settled', async () => {
-    const team = await stage.team();
-    const { id } = await video(team);
-    await stage.sql(`delete from webhook_queues where id <> $1`, [id]);
-    const lease = new Lease(60_000);
-    await stage.sql('select pg_sleep(0.005)');
-    const { deliveries } = await claims().claimOldestAnyTenant(lease, new ReceiverGate().places());
-    const delivery = deliveries[0] as ClaimedDelivery;
-    await stage.sql(
-      `insert into webhook_deliveries (id, tenant_id, job_id, queue_id, sequence, event_type, url, body, status)
-       select gen_random_uuid(), tenant_id, job_id, queue_id, 9, 'job.finished', url, body, 'superseded'
-         from webhook_deliveries where job_id = $1`,
-      [id],
-    );
-    const outcomes = stage.gateway.app.get(DeliveryOutcomesStore, { strict: false });
-    await whileAdding(
-      id,
-      () =>
-        outcomes.mark({
-          delivery,
-          leaseToken: lease.token,
-          status: 'delivered',
-          retryInMs: null,
-          error: null,
-          attempt: null,
-        }),
-      9,
-    );
-    await dispatch();
-    expect(stage.receiver.types(id)).toEqual(['job.queued']);
-    expect((await states(id)).at(-1)).toBe('job.finished delivered');
-  });
-
-  it('should be let go by one session only: another may have claimed it meanwhile', async () => {
-    const team = await stage.team();
-    const made = await request(stage.gateway.url)
-      .post('/v1/webhook-endpoints')
-      .set(team.auth)
-      .send({ url: stage.receiver.url });
-    const { id: endpointId } = made.body as { id: string };
-    const { id } = await video(team);
-    await stage.sql('update webhook_queues set due_at = null where endpoint_id = $1', [endpointId]);
-    const session = await stage.pool.connect();
-    try {
-      await session.query('begin');
-      await session.query('update webhook_queues set due_at = now() where endpoint_id = $1', [endpointId]);
-      expect(await queues().releaseHeldAnyTenant(100)).toBe(0);
-      await session.query('rollback');
-    } finally {
-      session.release();
-    }
-    expect(await queues().releaseHeldAnyTenant(100)).toBe(1);
-    await dispatch();
-    expect(stage.receiver.types(id)).toEqual(['job.queued', 'job.queued']);
-  });
-});
-
-describe('a change of a job whose webhooks cannot be written', () => {
-  it('should not be made, and be made whole once they can (invariant 4)', async () => {
-    const team = await stage.team();
-    const { id, upstream } = await video(team);
-    stage.simulator.control.changeJob(upstream, { status: 1, progress: 0 });
-    await stage.sql('alter table webhook_deliveries add constraint none check (false) not valid');
-    try {
-      await look().catch(() => undefined);
-      expect(await stage.row(id)).toMatchObject({ status: 'queued' });
-      expect(await stage.eventTypes(id)).toEqual(['job.submitting', 'job.queued']);
-    } finally {
-      await stage.sql('alter table webhook_deliveries drop constraint none');
-    }
-    await stage.sql(`update tenant_paces set poll_lease_token = null, poll_lease_expires_at = null`);
-    await look();
-    expect(await stage.row(id)).toMatchObject({ status: 'processing' });
-    expect(await states(id)).toEqual(['job.queued pending', 'job.processing pending']);
   });
 });

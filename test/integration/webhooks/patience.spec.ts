@@ -1,14 +1,14 @@
 import { describe, expect, it } from '@jest/globals';
 import type { ServerResponse } from 'node:http';
 import { Lease } from '../../../src/common/loops/lease.js';
-import { JobsPoller } from '../../../src/modules/jobs/polling/jobs.poller.js';
 import { DeliveryClaimsStore } from '../../../src/modules/webhooks/delivery-claims.store.js';
 import { DeliveryOutcomesStore } from '../../../src/modules/webhooks/delivery-outcomes.store.js';
 import { ManualRetriesStore } from '../../../src/modules/webhooks/manual-retries.store.js';
 import { ReceiverGate } from '../../../src/modules/webhooks/receiver-gate.js';
 import { WebhooksDispatcher } from '../../../src/modules/webhooks/webhooks.dispatcher.js';
 import { eventually } from '../../support/gateway.js';
-import { idOf, useStage, type Team } from '../../support/stage.js';
+import { useStage } from '../../support/stage.js';
+import { ByHand } from './by-hand.js';
 
 const HOUR_MS = 3_600_000;
 
@@ -22,30 +22,11 @@ const stage = useStage({
   simulator: { queueMs: HOUR_MS, durationMs: HOUR_MS },
 });
 const EVENTS = ['job.queued', 'job.processing', 'job.finished'];
-
-async function look(): Promise<void> {
-  await stage.makeLooksDue();
-  const poller = stage.gateway.app.get(JobsPoller, { strict: false });
-  await poller.tick();
-  await poller.drain();
-}
-
-async function dispatch(): Promise<void> {
-  const dispatcher = stage.gateway.app.get(WebhooksDispatcher, { strict: false });
-  await stage.sql('select pg_sleep(0.005)');
-  await dispatcher.tick();
-  await dispatcher.drain();
-}
+const byHand = new ByHand(stage, EVENTS);
 
 /** What waits for a retry is due. */
 async function wait(id: string): Promise<void> {
   await stage.sql(`update webhook_queues set due_at = now() - interval '1 second' where id = $1`, [id]);
-}
-
-async function video(team: Team): Promise<{ id: string; upstream: number }> {
-  const created = await stage.video(team, { callback_url: stage.receiver.url, callback_events: EVENTS });
-  expect(created.status).toBe(201);
-  return { id: idOf(created), upstream: created.body.tensorpix_id as number };
 }
 
 /** Answers job.queued with this, all else with 204. */
@@ -71,11 +52,11 @@ async function dueInMs(id: string): Promise<number> {
 describe('a webhook that has failed often', () => {
   it.each([4, 5])('should keep to the schedule, though an event comes during attempt %i', async (attempt) => {
     const team = await stage.team();
-    const { id, upstream } = await video(team);
+    const { id, upstream } = await byHand.video(team);
     answerQueued(503);
     for (let made = 1; made < attempt; made += 1) {
       await wait(id);
-      await dispatch();
+      await byHand.dispatch();
     }
     let open: ServerResponse | undefined;
     stage.receiver.answer((_, response) => void (open = response));
@@ -86,7 +67,7 @@ describe('a webhook that has failed often', () => {
       (response) => response !== undefined,
     );
     stage.simulator.control.changeJob(upstream, { status: 1, progress: 0 });
-    await look();
+    await byHand.look();
     open?.writeHead(503).end();
     await stage.gateway.app.get(WebhooksDispatcher, { strict: false }).drain();
     expect(await states(id)).toEqual([`job.queued failing ${attempt}`, 'job.processing pending 0']);
@@ -97,15 +78,15 @@ describe('a webhook that has failed often', () => {
 describe('a webhook that waits for a retry', () => {
   it('should go on waiting when a person gets a later one of its job through', async () => {
     const team = await stage.team();
-    const { id, upstream } = await video(team);
+    const { id, upstream } = await byHand.video(team);
     answerQueued(503);
-    for (let made = 0; made < 3; made += 1) await dispatch();
+    for (let made = 0; made < 3; made += 1) await byHand.dispatch();
     stage.simulator.control.changeJob(upstream, { status: 1, progress: 0 });
-    await look();
+    await byHand.look();
     const later = (await stage.deliveries(id))[1]!;
     const retries = stage.gateway.app.get(ManualRetriesStore, { strict: false });
     await retries.insert(team.id, { id: later.id, endpointId: null, url: stage.receiver.url });
-    await dispatch();
+    await byHand.dispatch();
     expect(await states(id)).toEqual(['job.queued failing 3', 'job.processing delivered 0']);
     expect(await dueInMs(id)).toBeGreaterThan(HOUR_MS * 0.9);
   });
@@ -114,48 +95,48 @@ describe('a webhook that waits for a retry', () => {
 describe('a webhook that its receiver refuses', () => {
   it('should let the end of the job through within minutes (five failures, contract, section 7)', async () => {
     const team = await stage.team();
-    const { id, upstream } = await video(team);
+    const { id, upstream } = await byHand.video(team);
     answerQueued(400);
-    for (let made = 0; made < 3; made += 1) await dispatch();
+    for (let made = 0; made < 3; made += 1) await byHand.dispatch();
     expect(await states(id)).toEqual(['job.queued failing 3']);
     expect(await dueInMs(id)).toBeGreaterThan(HOUR_MS * 0.9);
 
     stage.simulator.control.changeJob(upstream, { status: 2 });
-    await look();
+    await byHand.look();
     for (const failures of [3, 4]) {
       expect(await states(id)).toEqual([`job.queued failing ${failures}`, 'job.finished pending 0']);
       expect(await dueInMs(id)).toBeLessThan(75_000);
       await wait(id);
-      await dispatch();
+      await byHand.dispatch();
     }
     expect(await states(id)).toEqual(['job.queued superseded 5', 'job.finished pending 0']);
-    await dispatch();
+    await byHand.dispatch();
     expect(await states(id)).toEqual(['job.queued superseded 5', 'job.finished delivered 1']);
     expect(stage.receiver.types(id)).toEqual([...Array.from({ length: 5 }, () => 'job.queued'), 'job.finished']);
   });
 
   it('should wait as long as the receiver asks, though its job has ended', async () => {
     const team = await stage.team();
-    const { id, upstream } = await video(team);
+    const { id, upstream } = await byHand.video(team);
     for (let made = 0; made < 2; made += 1) {
       answerQueued(400);
-      await dispatch();
+      await byHand.dispatch();
     }
     answerQueued(400, { 'retry-after': '1800' });
-    await dispatch();
+    await byHand.dispatch();
     stage.simulator.control.changeJob(upstream, { status: 2 });
-    await look();
+    await byHand.look();
     expect(await dueInMs(id)).toBeGreaterThan(1_700_000);
     expect(await dueInMs(id)).toBeLessThan(1_810_000);
   });
 
   it.each([429, 500])('should wait for its turn when the answer was %i: it may be taken later', async (status) => {
     const team = await stage.team();
-    const { id, upstream } = await video(team);
+    const { id, upstream } = await byHand.video(team);
     answerQueued(status);
-    for (let made = 0; made < 3; made += 1) await dispatch();
+    for (let made = 0; made < 3; made += 1) await byHand.dispatch();
     stage.simulator.control.changeJob(upstream, { status: 2 });
-    await look();
+    await byHand.look();
     expect(await dueInMs(id)).toBeGreaterThan(HOUR_MS * 0.9);
   });
 });
@@ -163,7 +144,7 @@ describe('a webhook that its receiver refuses', () => {
 describe('an outcome with a text that no database can store', () => {
   it('should be written without it', async () => {
     const team = await stage.team();
-    const { id } = await video(team);
+    const { id } = await byHand.video(team);
     const lease = new Lease(60_000);
     await stage.sql('select pg_sleep(0.005)');
     const claims = stage.gateway.app.get(DeliveryClaimsStore, { strict: false });
