@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { createTenant } from '../gateway.js';
 import type { Random } from '../crash/random.js';
@@ -6,6 +7,9 @@ import type { CallbackReceiver } from './callback-receiver.js';
 const EVENTS = ['job.queued', 'job.processing', 'job.finished', 'job.failed', 'job.canceled'];
 const EVENTS_AND_PROGRESS = [...EVENTS, 'job.progress'];
 const LONGEST_PAUSE_MS = 500;
+/** A busy machine's database, or the first request with a key that is still being answered: a second later it is another. */
+const PASSING = [503, 409];
+const MOST_TRIES = 60;
 
 /** A tenant, as its client knows it. */
 export interface Team {
@@ -96,14 +100,24 @@ export class Load {
   }
 
   private async call(team: Team, method: string, path: string, body?: object): Promise<Record<string, unknown>> {
-    const headers = { authorization: `Bearer ${team.key}`, ...(body && { 'content-type': 'application/json' }) };
-    const answer = await fetch(`${this.gatewayUrl}${path}`, {
-      method,
-      headers,
-      body: body ? JSON.stringify(body) : null,
-    });
+    const headers = {
+      authorization: `Bearer ${team.key}`,
+      ...(body && { 'content-type': 'application/json' }),
+      ...(path === '/v1/jobs' && { 'idempotency-key': randomUUID() }),
+    };
+    const ask = () => fetch(this.gatewayUrl + path, { method, headers, body: body ? JSON.stringify(body) : null });
+    let answer = await ask();
+    for (let tries = 1; isToBeRepeated(path, answer) && tries < MOST_TRIES; tries += 1) {
+      await sleep(1_000);
+      answer = await ask();
+    }
     const text = await answer.text();
     if (!answer.ok) throw new Error(`${method} ${path} answered ${answer.status}: ${text}`);
     return JSON.parse(text) as Record<string, unknown>;
   }
+}
+
+/** Only creates of jobs, which have a key that makes them one. */
+function isToBeRepeated(path: string, { status }: Response): boolean {
+  return path === '/v1/jobs' && PASSING.includes(status);
 }
