@@ -3,7 +3,7 @@ import { Prisma } from '../../generated/prisma/client.js';
 import type { Lease } from '../../common/loops/lease.js';
 import { PrismaService } from '../../common/prisma/prisma.service.js';
 import { OPEN } from './deliveries.sql.js';
-import { CONNECTIONS_AN_ORIGIN, type Places } from './receiver-gate.js';
+import { CONNECTIONS_AN_ORIGIN, PLACES, type Places } from './receiver-gate.js';
 
 /** A queue that this process has claimed. */
 export interface ClaimedQueue {
@@ -140,8 +140,9 @@ export class DeliveryClaimsStore {
 
 /** Parts of the claims. */
 
-function knownReceivers({ origins }: Places): Prisma.Sql {
-  return Prisma.sql`known as (select ${JSON.stringify(origins)}::jsonb as origins)`;
+function knownReceivers({ origins, tenants }: Places): Prisma.Sql {
+  return Prisma.sql`known as (
+        select ${JSON.stringify(origins)}::jsonb as origins, ${JSON.stringify(tenants)}::jsonb as tenants)`;
 }
 
 /** What is known of the receiver that a row of this name is of. */
@@ -165,16 +166,21 @@ const CANDIDATE = Prisma.sql`placed as (
           from ranked r
          where r.place <= r.free
       ), candidate as (
-        select p.id, p.due_at, p.lane, row_number() over (partition by p.lane, p.tenant_id order by p.place, p.due_at) as turn
+        select p.id, p.due_at, p.lane, p.tenant_id, row_number() over (partition by p.lane, p.tenant_id order by p.place, p.due_at) as turn
           from placed p, known k
          where p.connection <= coalesce((k.origins -> p.origin ->> 'free')::int, ${CONNECTIONS_AN_ORIGIN}::int)`;
 
-/** From `candidate (id, due_at, lane, turn)` to `claimed`: as many as the lanes have places. */
+/** From `candidate (id, due_at, lane, tenant_id, turn)` to `claimed`: as many as the lanes have places, of each tenant a part. */
 function claimOf(lease: Lease, { lanes }: Places): Prisma.Sql {
   return Prisma.sql`chosen as (
         select r.id
           -- Tenants take turns: one with many dead receivers does not stand before all others.
-          from (select c.id, c.lane, row_number() over (partition by c.lane order by c.turn, c.due_at) as rank from candidate c) r
+          from (select c.id, c.lane, row_number() over (partition by c.lane order by c.turn, c.due_at) as rank
+                  from candidate c, known k
+                 where c.turn <= coalesce((k.tenants -> c.tenant_id::text ->> c.lane)::int,
+                                          case c.lane when 'proven' then ${PLACES.proven.tenant}::int
+                                                      when 'new' then ${PLACES.new.tenant}::int
+                                                      else ${PLACES.penalised.tenant}::int end)) r
          where r.rank <= case r.lane when 'proven' then ${lanes.proven}::int when 'new' then ${lanes.new}::int
                                      else ${lanes.penalised}::int end
       ), unhurried as (

@@ -10,6 +10,8 @@ export interface Places {
   /** Those that are used or remembered, each with what is known of its tenants there. */
   origins: Record<string, { free: number; tenants: Record<string, { lane: Lane; free: number }> }>;
   lanes: Record<Lane, number>;
+  /** of these, what a tenant may have: of each that has attempts under way */
+  tenants: Record<string, Record<Lane, number>>;
   /** of a receiver that is not listed */
   newFree: number;
 }
@@ -18,7 +20,8 @@ export interface Places {
 export interface Visit {
   readonly receiver: Receiver;
   readonly startedAtMs: number;
-  lane: Lane;
+  /** whose place it has; null: it lets us wait, and has left its place to others */
+  lane: Lane | null;
 }
 
 interface Receiver {
@@ -33,12 +36,18 @@ interface Receiver {
 
 /** Connections to one origin at once. */
 export const CONNECTIONS_AN_ORIGIN = 64;
-/** Attempts at once in this process: in all, and to one receiver. */
-export const PLACES: Readonly<Record<Lane, { all: number; each: number }>> = {
-  proven: { all: 512, each: CONNECTIONS_AN_ORIGIN },
-  new: { all: 64, each: 4 },
-  penalised: { all: 32, each: 2 },
+/**
+ * Attempts at once in this process: in all, of one tenant, and to one receiver. Neither a lane nor the connections to an origin
+ * can be had by one tenant alone.
+ */
+export const PLACES: Readonly<Record<Lane, { all: number; tenant: number; each: number }>> = {
+  proven: { all: 512, tenant: 448, each: 48 },
+  new: { all: 64, tenant: 32, each: 4 },
+  penalised: { all: 32, tenant: 16, each: 2 },
 };
+/** Attempts that have left their places: each costs a socket until its wall clock ends it. With more, slow ones keep them. */
+const MOST_STRAGGLERS = 1_024;
+const LANES = Object.keys(PLACES) as Lane[];
 /** Who takes longer lets us wait. */
 const SLOW_MS = 1_000;
 /** Weight of the newest attempt in the average. */
@@ -54,7 +63,9 @@ export class ReceiverGate {
   private readonly atOrigin = new Map<string, number>();
   /** Oldest first. */
   private readonly visits = new Set<Visit>();
-  private readonly taken: Record<Lane, number> = { proven: 0, new: 0, penalised: 0 };
+  private readonly taken = noPlaces();
+  private readonly takenByTenant = new Map<string, Record<Lane, number>>();
+  private stragglers = 0;
 
   constructor(private readonly now: () => number = () => performance.now()) {}
 
@@ -71,6 +82,7 @@ export class ReceiverGate {
     return {
       origins,
       lanes: { proven: free('proven'), new: free('new'), penalised: free('penalised') },
+      tenants: this.freeOfTenants(),
       newFree: PLACES.new.each,
     };
   }
@@ -86,7 +98,7 @@ export class ReceiverGate {
     this.receivers.set(key, receiver);
     this.atOrigin.set(origin, (this.atOrigin.get(origin) ?? 0) + 1);
     const visit: Visit = { receiver, startedAtMs: nowMs, lane: receiver.lane };
-    this.taken[visit.lane] += 1;
+    this.take(tenantId, receiver.lane, 1);
     this.visits.add(visit);
     return visit;
   }
@@ -94,7 +106,7 @@ export class ReceiverGate {
   /** @param attempted false when nothing was sent: that tells nothing of the receiver */
   leave(visit: Visit, attempted: boolean): void {
     this.visits.delete(visit);
-    this.taken[visit.lane] -= 1;
+    this.giveUpPlace(visit);
     const { receiver } = visit;
     receiver.inFlight -= 1;
     const left = (this.atOrigin.get(receiver.origin) ?? 0) - 1;
@@ -106,19 +118,42 @@ export class ReceiverGate {
     receiver.lane = receiver.averageMs < SLOW_MS ? 'proven' : 'penalised';
   }
 
-  /** An attempt that is not over yet tells enough when it is slow; it frees its place for those who answer. */
+  /** An attempt that is not over yet tells enough when it is slow; it leaves its place to those who answer. */
   private penaliseWhoLetsUsWait(): void {
     for (const visit of this.visits) {
       if (this.now() - visit.startedAtMs < SLOW_MS) break;
-      if (visit.lane === 'penalised') continue;
-      this.taken[visit.lane] -= 1;
-      visit.lane = 'penalised';
-      this.taken.penalised += 1;
+      if (visit.lane === 'penalised' || visit.lane === null) continue;
       const { receiver } = visit;
+      if (this.stragglers < MOST_STRAGGLERS) {
+        this.giveUpPlace(visit);
+        visit.lane = null;
+        this.stragglers += 1;
+      }
       if (receiver.lane === 'penalised') continue;
       receiver.lane = 'penalised';
       receiver.averageMs = Math.max(receiver.averageMs, SLOW_MS / NEWEST);
     }
+  }
+
+  private giveUpPlace({ lane, receiver }: Visit): void {
+    if (lane === null) this.stragglers -= 1;
+    else this.take(receiver.tenantId, lane, -1);
+  }
+
+  private take(tenantId: string, lane: Lane, places: 1 | -1): void {
+    this.taken[lane] += places;
+    const ofTenant = this.takenByTenant.get(tenantId) ?? noPlaces();
+    ofTenant[lane] += places;
+    if (LANES.every((each) => ofTenant[each] === 0)) this.takenByTenant.delete(tenantId);
+    else this.takenByTenant.set(tenantId, ofTenant);
+  }
+
+  private freeOfTenants(): Places['tenants'] {
+    const free = ([tenantId, taken]: [string, Record<Lane, number>]) => [
+      tenantId,
+      Object.fromEntries(LANES.map((lane) => [lane, Math.max(0, PLACES[lane].tenant - taken[lane])])),
+    ];
+    return Object.fromEntries([...this.takenByTenant].map(free)) as Places['tenants'];
   }
 
   /** Whoever was not called for long is new again. Of too many, first those go that let us wait: they are found out again. */
@@ -133,6 +168,10 @@ export class ReceiverGate {
     drop(({ lane }) => lane !== 'proven' && this.receivers.size > MAX_RECEIVERS);
     drop(() => this.receivers.size > MAX_RECEIVERS);
   }
+}
+
+function noPlaces(): Record<Lane, number> {
+  return { proven: 0, new: 0, penalised: 0 };
 }
 
 function keyOf(tenantId: string, origin: string): string {

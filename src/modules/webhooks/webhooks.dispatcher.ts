@@ -27,6 +27,8 @@ type Ruling = Verdict & Partial<Pick<DeliveryOutcome, 'attempt'>>;
 /** Nobody could verify it, or nobody wants it any more. */
 const TENANT_GONE: Verdict = { status: 'exhausted', retryInMs: null, error: 'the tenant was deleted' };
 const ENDPOINT_GONE: Verdict = { status: 'exhausted', retryInMs: null, error: 'the endpoint was deleted' };
+/** Since the claim: its secrets are gone. */
+const JUST_GONE: Verdict = { ...ENDPOINT_GONE, error: 'the endpoint, or its tenant, was deleted' };
 
 /**
  * Sends the webhooks that are due. A tick claims as many as there are places for and does not wait for them: a receiver
@@ -111,7 +113,7 @@ export class WebhooksDispatcher implements OnApplicationBootstrap {
       const inTime = lease.covers(this.config.callbackTimeoutMs);
       if (signed && inTime) return await this.sender.send(delivery, signed);
       if (signed) await this.queues.release([delivery.queueId], lease.token);
-      else await this.record(delivery, lease, TENANT_GONE);
+      else await this.record(delivery, lease, delivery.endpointId === null ? TENANT_GONE : JUST_GONE);
     } catch (error) {
       this.logger.error({ err: error, delivery_id: delivery.id }, 'a webhook could not be sent; its claim expires');
     }
@@ -170,15 +172,16 @@ export class WebhooksDispatcher implements OnApplicationBootstrap {
 
 /** Why a webhook is not tried any more. */
 function reasonOf(verdict: Ruling): string {
-  if (verdict === ENDPOINT_GONE) return 'endpoint_deleted';
+  if (verdict === ENDPOINT_GONE || verdict === JUST_GONE) return 'endpoint_deleted';
   if (verdict === TENANT_GONE) return 'tenant_deleted';
   return verdict.attempt?.response_status === GONE ? 'gone' : 'retries_used_up';
 }
 
 /** Whether a claim got all that there were places for, or left out receivers that have none. */
-function isLimited({ origins, lanes, newFree }: Places, claimed: ClaimedDelivery[]): boolean {
-  const places = Object.values(origins).flatMap(({ free, tenants }) => [{ free }, ...Object.values(tenants)]);
+function isLimited({ origins, lanes, tenants, newFree }: Places, claimed: ClaimedDelivery[]): boolean {
+  const places = Object.values(origins).flatMap((origin) => [origin, ...Object.values(origin.tenants)]);
   if (places.some(({ free }) => free === 0)) return true;
+  if (Object.values(tenants).some((free) => Object.values(free).includes(0))) return true;
   const taken = new Map<string, { free: number; count: number }>();
   const take = (key: string, free: number): void => {
     const before = taken.get(key) ?? { free, count: 0 };
@@ -187,7 +190,9 @@ function isLimited({ origins, lanes, newFree }: Places, claimed: ClaimedDelivery
   const byLane: Record<Lane, number> = { proven: 0, new: 0, penalised: 0 };
   for (const { origin, tenantId } of claimed) {
     const receiver = origins[origin]?.tenants[tenantId];
-    byLane[receiver?.lane ?? 'new'] += 1;
+    const lane = receiver?.lane ?? 'new';
+    byLane[lane] += 1;
+    take(`${tenantId} ${lane}`, tenants[tenantId]?.[lane] ?? PLACES[lane].tenant);
     take(`${tenantId} ${origin}`, receiver?.free ?? newFree);
     take(origin, origins[origin]?.free ?? CONNECTIONS_AN_ORIGIN);
   }

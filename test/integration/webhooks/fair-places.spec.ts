@@ -76,10 +76,11 @@ describe('receivers that let all others wait', () => {
         by === 'oldest'
           ? store.claimOldestAnyTenant(new Lease(60_000), gate.places())
           : store.claimByReceiverAnyTenant(new Lease(60_000), gate.places(), BEGINNING);
-      // No more than there are connections to the origin.
+      // Not all of the connections to the origin.
       const { empty } = await claim();
       expect(new Set(empty.map((queue) => queue.tenantId))).toEqual(new Set([other]));
-      expect(empty).toHaveLength(CONNECTIONS_AN_ORIGIN - hanging.length);
+      expect(empty).toHaveLength(PLACES.proven.each);
+      expect(PLACES.proven.each).toBeLessThan(CONNECTIONS_AN_ORIGIN - hanging.length);
       const visits = empty.map(() => gate.enter(other, shared));
       expect((await claim()).empty).toEqual([]);
       for (const visit of [...visits, ...hanging]) gate.leave(visit, true);
@@ -88,6 +89,30 @@ describe('receivers that let all others wait', () => {
       expect(next.filter((id) => id === tenantId)).toHaveLength(PLACES.penalised.each);
     },
   );
+
+  it.each(['oldest', 'receiver'])('should get a part of the places only, in a claim by %s', async (by) => {
+    await stage.sql('truncate webhook_queues');
+    const [tenantId, other] = [(await stage.team()).id, (await stage.team()).id];
+    const insert = `
+      insert into webhook_queues (id, tenant_id, origin, due_at)
+      select gen_random_uuid(), $1, 'https://' || $2 || n || '.example.com', now() - interval '1 minute'
+        from generate_series(1, $3::int) as n`;
+    await stage.sql(insert, [tenantId, 'a', 100]);
+    const gate = new ReceiverGate();
+    const store = stage.gateway.app.get(DeliveryClaimsStore, { strict: false });
+    const claim = async () => {
+      const { empty } =
+        by === 'oldest'
+          ? await store.claimOldestAnyTenant(new Lease(60_000), gate.places())
+          : await store.claimByReceiverAnyTenant(new Lease(60_000), gate.places(), BEGINNING);
+      for (const queue of empty) gate.enter(queue.tenantId, queue.origin);
+      return empty.map((queue) => queue.tenantId);
+    };
+    expect(await claim()).toHaveLength(PLACES.new.tenant);
+    expect(await claim()).toEqual([]);
+    await stage.sql(insert, [other, 'z', 3]);
+    expect(await claim()).toEqual([other, other, other]);
+  });
 
   it('should not get every place that becomes free because of their names', async () => {
     await stage.sql('truncate webhook_queues');
@@ -103,6 +128,7 @@ describe('receivers that let all others wait', () => {
     const places = (free: number): Places => ({
       origins: {},
       lanes: { proven: 0, new: free, penalised: 0 },
+      tenants: {},
       newFree: 2,
     });
     const got: string[] = [];

@@ -8,6 +8,8 @@ import {
 } from '../../../src/modules/webhooks/receiver-gate.js';
 
 const TENANT = 'tenant';
+const MOST_STRAGGLERS = 1_024;
+const ALL_FREE = { proven: PLACES.proven.all, new: PLACES.new.all, penalised: PLACES.penalised.all };
 
 class Clock {
   ms = 0;
@@ -93,11 +95,35 @@ describe('ReceiverGate', () => {
     const visits = Array.from({ length: PLACES.new.all }, (_, i) => gate.enter(TENANT, `dead-${i}`));
     expect(gate.places().lanes.new).toBe(0);
     clock.ms += 1_000;
-    expect(gate.places().lanes).toMatchObject({ new: PLACES.new.all, proven: PLACES.proven.all, penalised: 0 });
+    // Not even those of the others who let us wait, whose attempts are made two by two.
+    expect(gate.places()).toMatchObject({ lanes: ALL_FREE, tenants: {} });
     expect(laneOf(gate, 'dead-0')).toBe('penalised');
     clock.ms += 14_000;
     for (const visit of visits) gate.leave(visit, true);
-    expect(gate.places().lanes.penalised).toBe(PLACES.penalised.all);
+    expect(gate.places().lanes).toEqual(ALL_FREE);
+  });
+
+  it('should bound the attempts that have left their places: with more, slow ones keep them', () => {
+    const { gate, clock } = stage();
+    const visits = Array.from({ length: MOST_STRAGGLERS + 1 }, (_, i) => gate.enter(`tenant-${i}`, `dead-${i}`));
+    clock.ms += 1_000;
+    expect(gate.places().lanes).toMatchObject({ new: PLACES.new.all - 1, penalised: PLACES.penalised.all });
+    gate.leave(visits[0] as Visit, true);
+    expect(gate.places().lanes.new).toBe(PLACES.new.all);
+  });
+
+  it('should give no tenant all places of a lane, nor all connections to an origin', () => {
+    const { gate, clock } = stage();
+    for (let i = 0; i < PLACES.new.tenant; i += 1) gate.enter(TENANT, `new-${i}`);
+    gate.enter('another', 'new-0');
+    expect(gate.places().tenants).toEqual({
+      [TENANT]: { proven: PLACES.proven.tenant, new: 0, penalised: PLACES.penalised.tenant },
+      another: { proven: PLACES.proven.tenant, new: PLACES.new.tenant - 1, penalised: PLACES.penalised.tenant },
+    });
+    clock.ms += 1_000;
+    expect(gate.places().tenants).toEqual({});
+    for (const { all, tenant } of Object.values(PLACES)) expect(tenant).toBeLessThan(all);
+    expect(PLACES.proven.each).toBeLessThan(CONNECTIONS_AN_ORIGIN);
   });
 
   it('should learn nothing from a claim that was put back', () => {
@@ -138,7 +164,8 @@ describe('ReceiverGate', () => {
     }
     for (const visit of open) gate.leave(visit, true);
     const { lanes, origins } = gate.places();
-    expect(lanes).toEqual({ proven: PLACES.proven.all, new: PLACES.new.all, penalised: PLACES.penalised.all });
+    expect(lanes).toEqual(ALL_FREE);
+    expect(gate.places().tenants).toEqual({});
     for (const { free, tenants } of Object.values(origins)) {
       expect(free).toBe(CONNECTIONS_AN_ORIGIN);
       for (const tenant of Object.values(tenants)) expect(tenant.free).toBe(PLACES[tenant.lane].each);
