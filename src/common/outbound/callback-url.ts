@@ -44,6 +44,16 @@ export function checkCallbackUrl(raw: string, policy: CallbackPolicy): CallbackU
   return reason === null ? { ok: true, url } : refuse(reason);
 }
 
+/**
+ * Scheme, host and port of a callback URL, as they are connected to: `https://a.example.` is `https://a.example`, whose
+ * connections they share.
+ */
+export function callbackOrigin(raw: string): string {
+  const url = new URL(raw);
+  dropTrailingDot(url);
+  return url.origin;
+}
+
 /** Why an address of this class is refused, as the end of a sentence: "a private address". */
 export function describeClass(addressClass: AddressClass): string {
   switch (addressClass) {
@@ -90,9 +100,14 @@ function shapeFault(raw: string, url: URL, allowHttp: boolean): string | null {
   return null;
 }
 
+/** Of an absolute name, which means the same without it. */
+function dropTrailingDot(url: URL): void {
+  if (url.hostname.endsWith('.')) url.hostname = url.hostname.slice(0, -1);
+}
+
 /** Judges the host; takes the trailing dot off an absolute name first. */
 function hostFault(url: URL, policy: CallbackPolicy): string | null {
-  if (url.hostname.endsWith('.')) url.hostname = url.hostname.slice(0, -1);
+  dropTrailingDot(url);
   const host = bareHost(url);
   const literal = isIP(host) !== 0;
   if (!literal && !isHostName(host)) return 'must have a valid host name';

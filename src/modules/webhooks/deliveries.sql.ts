@@ -1,5 +1,6 @@
 import { Prisma } from '../../generated/prisma/client.js';
 import { DUE_NOW } from '../../common/prisma/due-now.sql.js';
+import { callbackOrigin } from '../../common/outbound/callback-url.js';
 import type { NewWebhook } from './webhook-types.js';
 
 /** How often a webhook must have failed for the last one of its job to take its place (contract, section 7). */
@@ -42,7 +43,7 @@ export function queueWebhooks(webhooks: NewWebhook[]): Prisma.Sql {
     sequence,
     event_type: type,
     url,
-    origin: url === null ? null : new URL(url).origin,
+    origin: url === null ? null : callbackOrigin(url),
     body,
     ends,
   }));

@@ -3,6 +3,7 @@ import { v7 as uuidv7 } from 'uuid';
 import { Prisma } from '../../generated/prisma/client.js';
 import type { PagePosition } from '../../common/http/cursor.js';
 import { DUE_NOW } from '../../common/prisma/due-now.sql.js';
+import { callbackOrigin } from '../../common/outbound/callback-url.js';
 import { PrismaService } from '../../common/prisma/prisma.service.js';
 import { OPEN } from './deliveries.sql.js';
 import type { EndpointRecord } from './webhook-endpoints.store.js';
@@ -125,7 +126,7 @@ export class DeliveriesStore {
       this.prisma.webhookDelivery.create({ data: delivery }),
       this.prisma.$executeRaw`
         insert into webhook_queues (id, tenant_id, endpoint_id, delivery_id, origin, due_at)
-        values (${id}::uuid, ${tenantId}::uuid, ${endpointId}::uuid, ${id}::uuid, ${new URL(url).origin}, ${DUE_NOW})`,
+        values (${id}::uuid, ${tenantId}::uuid, ${endpointId}::uuid, ${id}::uuid, ${callbackOrigin(url)}, ${DUE_NOW})`,
     ]);
     const written = await this.find(tenantId, id);
     if (!written) throw new Error('a test came to nothing');
