@@ -20,21 +20,24 @@ const WAITS = Prisma.sql`
                select 1 from decided other where other.delivery_id = i.delivery_id and other.final = 'delivered')`;
 
 /**
- * `changed`: the endpoint is another receiver by now, was enabled anew or deleted. Whatever an attempt at the one before came to,
- * if it did not get through it is made again at once.
+ * `stale`: the endpoint is another receiver by now, was enabled anew or deleted. What an attempt at the one before came to says
+ * nothing of the one that there is, and if it did not get through it decides nothing. `changed`: then a scheduled one is made
+ * again at once.
  */
 const JUDGED = Prisma.sql`judged as materialized (
-    select i.*, e.changed, case when e.changed then 'failing' else i.status end as verdict
+    select i.*, e.stale, e.stale and not i.manual and i.status <> 'delivered' as changed,
+           case when e.stale and i.status <> 'delivered' then 'failing' else i.status end as verdict
       from input i
      cross join lateral (
-           select i.endpoint_id is not null and not i.manual and not i.unsent and i.status <> 'delivered' and not exists (
+           select i.endpoint_id is not null and not i.unsent and not exists (
                     select 1 from webhook_endpoints e
                      where e.id = i.endpoint_id and e.revision = i.endpoint_revision and e.deleted_at is null
-                    offset 0) as changed) e
+                    offset 0) as stale) e
   )`;
 
 /**
  * `final`: what the webhook is after the attempt; one that was delivered stays so, and one that failed may have been superseded.
+ * One that a 410 to a person's attempt has ended meanwhile stays so too, and a test is made once.
  * `ended`: its job has ended, as far as this statement sees.
  */
 const DECIDED = Prisma.sql`decided as materialized (
@@ -44,6 +47,8 @@ const DECIDED = Prisma.sql`decided as materialized (
              select q.version from webhook_queues q where q.id = i.queue_id) end as seen_version,
            i.retry_at_end_ms is not null and exists (${endOf()}) as ended,
            case when d.status = 'delivered' then 'delivered'
+                when d.event_type = ${TEST_WEBHOOK_TYPE} then i.status
+                when d.status = 'exhausted' and i.verdict = 'failing' and not i.manual then 'exhausted'
                 when i.verdict = 'failing' and not i.manual and exists (${supersederOf()}) then 'superseded'
                 else i.verdict end as final
       from judged i
@@ -127,6 +132,7 @@ const WRITTEN = Prisma.sql`written as (
     update webhook_deliveries d
        set status = case when c.delivered or d.status = 'delivered' then 'delivered'
                          when d.status = 'superseded' then 'superseded'
+                         when d.status = 'exhausted' and c.scheduled = 'failing' then 'exhausted'
                          else coalesce(c.scheduled, c.given_up, d.status) end,
            attempts = d.attempts + case d.event_type when ${TEST_WEBHOOK_TYPE} then c.all_attempts else c.scheduled_attempts end,
            last_error = case when not c.delivered then c.error end, updated_at = now()
@@ -141,7 +147,7 @@ const WRITTEN = Prisma.sql`written as (
 const HEALTH = Prisma.sql`sick_or_well as materialized (
     select e.id, s.succeeded
       from (select endpoint_id, bool_or(status = 'delivered') as succeeded from judged
-             where endpoint_id is not null and not changed group by endpoint_id) s
+             where endpoint_id is not null and not stale group by endpoint_id) s
       join webhook_endpoints e on e.id = any(array[s.endpoint_id])
      where (e.failing_since is null) <> s.succeeded
         or (not s.succeeded and coalesce(e.failed_at < now() - ${FAILED_AT_STEP}, true))

@@ -83,7 +83,7 @@ export class DeliveryOutcomesStore {
       ), ${OUTCOME_PARTS}
       select i.queue_id as "queueId", i.lease as "leaseToken", i.more, i.was_open and i.final = 'exhausted' as lost,
              -- Compared, not searched with "exists": that was planned as a read of all endpoints.
-             i.status <> 'delivered' and not i.changed and coalesce((
+             i.status <> 'delivered' and not i.stale and coalesce((
                select e.failing_since < now() - ${ENDPOINT_PATIENCE} and e.failed_at > now() - ${ENDPOINT_SILENCE}
                  from webhook_endpoints e where e.id = i.endpoint_id and e.status = 'enabled'), false) as "endpointFailed"
         from held i`;

@@ -5,6 +5,8 @@ import { PrismaService } from '../../common/prisma/prisma.service.js';
 import { OPEN } from './deliveries.sql.js';
 import type { ClaimedQueue } from './delivery-claims.store.js';
 
+/** Of what is kept for an endpoint, at least so much is read when there are many. */
+const LEAST_OF_EACH = 10;
 const HURRIED_A_STATEMENT = 1_000;
 /** An end, for receivers that fail faster than this hurries. */
 const HURRYING_STATEMENTS = 100;
@@ -32,7 +34,7 @@ export class DeliveryQueuesStore {
    * Makes due what waits for a retry at an endpoint that was changed or deleted, batch by batch. What is under way is left
    * to its outcome, which sees the change.
    *
-   * @param origin that it had when these failed
+   * @param origin of the queues: that which it had when these failed, or has since
    */
   async hurry(tenantId: string, endpointId: string, origin: string): Promise<void> {
     for (let statements = 0; statements < HURRYING_STATEMENTS; statements += 1) {
@@ -58,7 +60,7 @@ export class DeliveryQueuesStore {
 
   /**
    * Lets go what was kept for endpoints that take webhooks again, or were deleted. Walks the endpoints that something is
-   * kept for. What another session is letting go at the same moment is left to it: the dispatcher may have it already.
+   * kept for, and takes of each in turn, so that none waits for another's backlog. What another session is letting go at the same moment is left to it: the dispatcher may have it already.
    *
    * @returns how many queues are due again
    */
@@ -71,12 +73,17 @@ export class DeliveryQueuesStore {
                  where q.due_at is null and q.endpoint_id > n.id order by q.endpoint_id limit 1)
           from endpoint n
          where n.id is not null
-      ), kept as (
-        select q.id
+      ), taking as materialized (
+        select e.id, greatest(${LEAST_OF_EACH}::int, ${limit}::int / count(*) over ()) as most
           from endpoint n
           join webhook_endpoints e on e.id = n.id and (e.status = 'enabled' or e.deleted_at is not null)
+      ), kept as (
+        select q.id
+          from taking t
          cross join lateral (
-               select h.id from webhook_queues h where h.endpoint_id = e.id and h.due_at is null limit ${limit}::int) q
+               select h.id, row_number() over () as turn
+                 from (select h.id from webhook_queues h where h.endpoint_id = t.id and h.due_at is null limit t.most) h) q
+         order by q.turn
          limit ${limit}::int
       ), free as (
         select h.id from webhook_queues h

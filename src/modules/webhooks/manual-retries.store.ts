@@ -1,6 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import { v7 as uuidv7 } from 'uuid';
 import { Prisma } from '../../generated/prisma/client.js';
+import { callbackOrigin } from '../../common/outbound/callback-url.js';
 import { PrismaService } from '../../common/prisma/prisma.service.js';
 import type { PagePosition } from '../../common/http/cursor.js';
 import { OF_STATUS } from './deliveries.store.js';
@@ -19,6 +20,14 @@ interface Replayed extends PagePosition {
   url: string;
 }
 
+/** What became of a part of a range. `last`: where to go on, null when the range is done. */
+export interface ReplayedBatch {
+  /** sent again */
+  count: number;
+  read: number;
+  last: PagePosition | null;
+}
+
 /** A receiver that has just come back gets a replay at this pace at most, beside what is due anyway. */
 export const REPLAY_PACE_MS = 10;
 /** Webhooks that the replays of a tenant may have waiting at once. */
@@ -32,8 +41,11 @@ export class ManualRetriesStore {
   constructor(private readonly prisma: PrismaService) {}
 
   /** What a tenant's earlier requests have left to be sent, and until when that is paced. */
-  async findWaiting(tenantId: string): Promise<{ count: number; pacedForMs: number }> {
-    const [row] = await this.prisma.$queryRaw<{ count: number; pacedForMs: number }[]>`
+  async findWaiting(
+    tenantId: string,
+    tx: Prisma.TransactionClient = this.prisma,
+  ): Promise<{ count: number; pacedForMs: number }> {
+    const [row] = await tx.$queryRaw<{ count: number; pacedForMs: number }[]>`
       select count(*)::int as count,
              -- That of one under way is when its claim expires.
              coalesce(greatest(extract(epoch from max(due_at) filter (where lease_token is null) - now()) * 1000, 0), 0)::float8
@@ -46,7 +58,7 @@ export class ManualRetriesStore {
 
   /** Due at once. */
   async insert(tenantId: string, delivery: { id: string; endpointId: string | null; url: string }): Promise<void> {
-    await this.insertMany(tenantId, [delivery], 0, false);
+    await this.insertMany(this.prisma, tenantId, [delivery], 0, false);
   }
 
   /**
@@ -69,20 +81,41 @@ export class ManualRetriesStore {
   }
 
   /**
-   * Sends a batch of a range again, oldest first. Those to endpoints that were deleted are left out.
+   * Sends a batch of a range again, oldest first, behind what is paced already. Those to endpoints that were deleted are left
+   * out. One batch of a tenant at a time: replays that are asked for together share its bound and its pace.
    *
-   * @param delayMs after which the first of the batch is due
-   * @returns how many are sent again and were read for it, and where to go on, or null when the range is done
+   * @returns how many are sent again and were read for it, and where to go on, or null when the range is done; null when as many
+   *   wait as may
    */
   async insertBatch(
     tenantId: string,
     range: ReplayRange,
     after: PagePosition | undefined,
+    most: number,
+  ): Promise<ReplayedBatch | null> {
+    return this.prisma.$transaction(async (tx) => {
+      await tx.$executeRaw`select pg_advisory_xact_lock(hashtextextended(${`replays of ${tenantId}`}, 0))`;
+      const waiting = await this.findWaiting(tenantId, tx);
+      const limit = Math.min(most, MOST_WAITING - waiting.count);
+      if (limit <= 0) return null;
+      const rows = await this.findRange(tenantId, range, after, limit, tx);
+      const sent = rows.filter(({ gone }) => !gone);
+      const delayMs = waiting.pacedForMs > 0 ? waiting.pacedForMs + REPLAY_PACE_MS : 0;
+      if (sent.length > 0) await this.insertMany(tx, tenantId, sent, delayMs, true);
+      const last = rows.at(-1);
+      return { count: sent.length, read: rows.length, last: rows.length === limit && last ? last : null };
+    });
+  }
+
+  /** A page of a range, oldest first. `gone`: to an endpoint that was deleted. */
+  async findRange(
+    tenantId: string,
+    { since, until, endpointId, status }: ReplayRange,
+    after: PagePosition | undefined,
     limit: number,
-    delayMs: number,
-  ): Promise<{ count: number; read: number; last: PagePosition | null }> {
-    const { since, until, endpointId, status } = range;
-    const rows = await this.prisma.$queryRaw<(Replayed & { gone: boolean })[]>`
+    tx: Prisma.TransactionClient = this.prisma,
+  ): Promise<(Replayed & { gone: boolean })[]> {
+    return tx.$queryRaw`
       select d.id, d.created_at as "createdAt", d.endpoint_id as "endpointId", coalesce(e.url, d.url) as url,
              e.deleted_at is not null as gone
         from webhook_deliveries d
@@ -93,13 +126,10 @@ export class ManualRetriesStore {
          and ${after ? Prisma.sql`(d.created_at, d.id) > (${after.createdAt}::timestamptz, ${after.id}::uuid)` : Prisma.sql`true`}
        order by d.created_at, d.id
        limit ${limit}::int`;
-    const sent = rows.filter(({ gone }) => !gone);
-    await this.insertMany(tenantId, sent, delayMs, true);
-    const last = rows.at(-1);
-    return { count: sent.length, read: rows.length, last: rows.length === limit && last ? last : null };
   }
 
   private async insertMany(
+    tx: Prisma.TransactionClient,
     tenantId: string,
     deliveries: { id: string; endpointId: string | null; url: string }[],
     delayMs: number,
@@ -109,10 +139,10 @@ export class ManualRetriesStore {
       id: uuidv7(),
       delivery_id: id,
       endpoint_id: endpointId,
-      origin: new URL(url).origin,
+      origin: callbackOrigin(url),
       delay_ms: delayMs + i * REPLAY_PACE_MS,
     }));
-    await this.prisma.$executeRaw`
+    await tx.$executeRaw`
       insert into webhook_queues (id, tenant_id, endpoint_id, delivery_id, origin, replayed, due_at)
       select r.id, ${tenantId}::uuid, r.endpoint_id, r.delivery_id, r.origin, ${replayed},
              date_trunc('milliseconds', now() + r.delay_ms * interval '1 millisecond')

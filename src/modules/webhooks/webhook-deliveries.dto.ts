@@ -2,10 +2,13 @@ import { ApiProperty } from '@nestjs/swagger';
 import { CheckedJsonField, CheckedStringField, EnumField, StringField } from '../../common/validation/fields.js';
 import { isUuid } from '../../common/validation/id.pipe.js';
 import { checkTime } from '../../common/validation/time.js';
+import { headerOf } from './diagnosis/pasted-headers.js';
 import { PageQuery } from '../tenants/tenants.dto.js';
 import { DELIVERY_STATUSES, type DeliveryStatus } from './webhook-types.js';
 
 const MAX_PASTED_HEADERS = 100;
+/** Of a header of the webhook: they are part of what is signed, and that is computed with each secret of the tenant. */
+const MAX_WEBHOOK_HEADER_LENGTH = 4_096;
 
 function checkUuid(text: string): string | null {
   return isUuid(text) ? null : 'must be a UUID';
@@ -13,9 +16,15 @@ function checkUuid(text: string): string | null {
 
 function checkPastedHeaders(value: unknown): string | null {
   if (typeof value !== 'object' || value === null || Array.isArray(value)) return 'must be an object';
-  const values = Object.values(value as Record<string, unknown>);
-  if (values.length > MAX_PASTED_HEADERS) return `must have at most ${MAX_PASTED_HEADERS} headers`;
-  return values.every((text) => typeof text === 'string') ? null : 'must have string values';
+  const headers = Object.entries(value as Record<string, unknown>);
+  if (headers.length > MAX_PASTED_HEADERS) return `must have at most ${MAX_PASTED_HEADERS} headers`;
+  for (const [name, text] of headers) {
+    if (typeof text !== 'string') return 'must have string values';
+    const header = headerOf(name);
+    if (header.startsWith('webhook-') && text.length > MAX_WEBHOOK_HEADER_LENGTH)
+      return `must have at most ${MAX_WEBHOOK_HEADER_LENGTH} characters in ${header}`;
+  }
+  return null;
 }
 
 const ID = { maxLength: 36, format: 'uuid' };

@@ -7,13 +7,8 @@ import { DeliveriesStore } from './deliveries.store.js';
 import { deliveryDetail, deliveryResource } from './delivery-resource.js';
 import { headerOf } from './diagnosis/pasted-headers.js';
 import { diagnose } from './diagnosis/signature-diagnosis.js';
-import {
-  ManualRetriesStore,
-  MOST_SINGLE,
-  MOST_WAITING,
-  REPLAY_PACE_MS,
-  type ReplayRange,
-} from './manual-retries.store.js';
+import { ManualRetriesStore, MOST_SINGLE, MOST_WAITING, type ReplayRange } from './manual-retries.store.js';
+import { RetryAllowance } from './retry-allowance.js';
 import type {
   CanceledReplaysResource,
   CancelReplaysDto,
@@ -31,7 +26,6 @@ const DEFAULT_PAGE = 20;
 const ATTEMPTS_SHOWN = 100;
 const READ_A_BATCH = 1_000;
 const READ_A_REQUEST = 10_000;
-const FULL_RETRY_SECONDS = 60;
 const LONGEST_RANGE_MS = 90 * 86_400_000;
 
 /** Looking deliveries up, sending them again, and finding out why a signature does not verify (contract, section 7). */
@@ -40,6 +34,7 @@ export class WebhookDeliveriesService {
   constructor(
     private readonly deliveries: DeliveriesStore,
     private readonly retries: ManualRetriesStore,
+    private readonly allowance: RetryAllowance,
     private readonly secrets: WebhookSecretsStore,
     private readonly wakeUps: WakeUps,
     private readonly cursors: Cursors,
@@ -64,7 +59,7 @@ export class WebhookDeliveriesService {
     const delivery = await this.deliveries.find(tenantId, id);
     if (!delivery) throw notFound();
     if (delivery.endpointGone) throw new Problem('invalid_state', 'Its endpoint was deleted.');
-    await this.waiting(tenantId, MOST_WAITING + MOST_SINGLE);
+    await this.allowance.mustAllow(tenantId, MOST_WAITING + MOST_SINGLE);
     await this.retries.insert(tenantId, delivery);
     this.wakeUps.ring('deliveries');
     return deliveryResource(delivery);
@@ -75,17 +70,17 @@ export class WebhookDeliveriesService {
     const list = `webhook-replay/${tenantId}`;
     const range = rangeOf(dto);
     let after: PagePosition | null | undefined = this.cursors.decode(list, dto.cursor ?? undefined);
-    const { count: waiting, pacedForMs } = await this.waiting(tenantId, MOST_WAITING);
+    await this.allowance.mustAllow(tenantId, MOST_WAITING);
     let [replayed, read] = [0, 0];
     do {
-      const limit = Math.min(READ_A_BATCH, MOST_WAITING - waiting - replayed);
-      const delayMs = pacedForMs + replayed * REPLAY_PACE_MS;
-      const batch = await this.retries.insertBatch(tenantId, range, after ?? undefined, limit, delayMs);
+      const batch = await this.retries.insertBatch(tenantId, range, after ?? undefined, READ_A_BATCH);
+      if (batch === null && read === 0) await this.allowance.mustAllow(tenantId, MOST_WAITING);
+      if (batch === null) break;
       replayed += batch.count;
       read += batch.read;
       after = batch.last;
       this.wakeUps.ring('deliveries');
-    } while (after && read < READ_A_REQUEST && waiting + replayed < MOST_WAITING);
+    } while (after && read < READ_A_REQUEST);
     const next = after ? this.cursors.seal(list, `${after.createdAt.getTime()}/${after.id}`) : null;
     return { object: 'webhook_replay', replayed, next_cursor: next };
   }
@@ -96,14 +91,6 @@ export class WebhookDeliveriesService {
     { endpoint_id: endpointId }: CancelReplaysDto,
   ): Promise<CanceledReplaysResource> {
     return { object: 'webhook_replay', canceled: await this.retries.cancelReplays(tenantId, endpointId ?? null) };
-  }
-
-  /** @throws Problem 429 when the tenant may not ask for more now */
-  private async waiting(tenantId: string, most: number): Promise<{ count: number; pacedForMs: number }> {
-    const waiting = await this.retries.findWaiting(tenantId);
-    if (waiting.count < most) return waiting;
-    const detail = `${waiting.count} retries that you asked for wait to be sent; ask for more when they are, or cancel replays.`;
-    throw new Problem('rate_limited', detail, { retryAfterSeconds: FULL_RETRY_SECONDS });
   }
 
   /** What a receiver got, held against what was sent and what signs. */

@@ -4,13 +4,15 @@ import { CONFIG, type Config } from '../../common/config/config.js';
 import { Problem } from '../../common/errors/problem.js';
 import { Cursors, type Page } from '../../common/http/cursor.js';
 import { Logger } from '../../common/logging/logger.js';
-import { checkCallbackUrl } from '../../common/outbound/callback-url.js';
+import { callbackOrigin, checkCallbackUrl } from '../../common/outbound/callback-url.js';
 import { WakeUps } from '../../common/loops/wake-ups.js';
 import type { CurrentTenant } from '../tenants/auth.guard.js';
 import type { PageQuery } from '../tenants/tenants.dto.js';
 import { DeliveriesStore, type DeliveryRecord } from './deliveries.store.js';
 import { DeliveryQueuesStore } from './delivery-queues.store.js';
 import { EndpointHeaders } from './endpoint-headers.js';
+import { MOST_SINGLE, MOST_WAITING } from './manual-retries.store.js';
+import { RetryAllowance } from './retry-allowance.js';
 import { SigningSecrets } from './signing-secrets.js';
 import { endpointResource } from './webhook-endpoint-resource.js';
 import {
@@ -39,6 +41,7 @@ export class WebhookEndpointsService {
     private readonly signing: SigningSecrets,
     private readonly headers: EndpointHeaders,
     private readonly deliveries: DeliveriesStore,
+    private readonly allowance: RetryAllowance,
     private readonly queues: DeliveryQueuesStore,
     private readonly wakeUps: WakeUps,
     private readonly cursors: Cursors,
@@ -49,6 +52,7 @@ export class WebhookEndpointsService {
   async create(tenant: CurrentTenant, dto: CreateEndpointDto): Promise<EndpointWithSecretResource> {
     this.checkUrl(tenant, dto.url);
     const id = uuidv7();
+    const { secret, row } = this.secrets.newFirst({ tenantId: tenant.id, endpointId: id });
     const endpoint = await this.endpoints.insert(
       {
         id,
@@ -58,10 +62,10 @@ export class WebhookEndpointsService {
         events: dto.events ?? ENDPOINT_WEBHOOK_TYPES.filter((type) => type !== 'job.progress'),
         headersCiphertext: this.headers.seal(tenant.id, id, dto.headers ?? {}),
       },
+      row,
       MOST_ENDPOINTS,
     );
     if (!endpoint) throw new Problem('invalid_state', `A tenant has at most ${MOST_ENDPOINTS} webhook endpoints.`);
-    const [secret = ''] = await this.secrets.findSigning({ tenantId: tenant.id, endpointId: id });
     return { ...this.resource(endpoint), secret };
   }
 
@@ -88,7 +92,7 @@ export class WebhookEndpointsService {
     });
     if (!changed) throw notFound();
     // Only then: a client that sets what is set already, again and again, must not have everything tried each time.
-    if (changed.isAnew) await this.hurry(changed.before);
+    if (changed.isAnew) await this.hurry(changed.before, changed.after);
     if (status === 'enabled') {
       await this.queues.releaseHeldAnyTenant(RELEASED_AT_ONCE);
       this.wakeUps.ring('deliveries');
@@ -116,9 +120,14 @@ export class WebhookEndpointsService {
     return { ...this.resource(endpoint), secret };
   }
 
-  /** Sends `webhook.test`, once, whatever the endpoint's state is. */
+  /**
+   * Sends `webhook.test`, once, whatever the endpoint's state is.
+   *
+   * @throws Problem 429 while too much waits of what was asked for before
+   */
   async test(tenant: CurrentTenant, id: string): Promise<DeliveryRecord> {
     const endpoint = found(await this.endpoints.find(tenant.id, id));
+    await this.allowance.mustAllow(tenant.id, MOST_WAITING + MOST_SINGLE);
     const timestamp = new Date().toISOString();
     const body = JSON.stringify({ type: TEST_WEBHOOK_TYPE, timestamp, data: endpointResource(endpoint) });
     const delivery = await this.deliveries.insertTest(endpoint, body);
@@ -127,9 +136,11 @@ export class WebhookEndpointsService {
   }
 
   /** The change stands whatever becomes of this: what is not hurried comes by its schedule. */
-  private async hurry({ id, tenantId, url }: EndpointRecord): Promise<void> {
+  private async hurry({ id, tenantId, url }: EndpointRecord, after?: EndpointRecord): Promise<void> {
+    // An event that came since the change has taken its queue along to the new one.
+    const origins = new Set([url, after?.url ?? url].map(callbackOrigin));
     try {
-      await this.queues.hurry(tenantId, id, new URL(url).origin);
+      for (const origin of origins) await this.queues.hurry(tenantId, id, origin);
     } catch (error) {
       const fields = { err: error, endpoint_id: id, tenant_id: tenantId };
       this.logger.error(fields, 'the webhooks that wait for a retry at a changed endpoint could not be hurried');

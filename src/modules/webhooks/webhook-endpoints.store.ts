@@ -3,8 +3,10 @@ import { v7 as uuidv7 } from 'uuid';
 import { Problem } from '../../common/errors/problem.js';
 import { DUE_NOW } from '../../common/prisma/due-now.sql.js';
 import { behind, NEWEST_FIRST } from '../../common/prisma/newest-first.js';
+import { callbackOrigin } from '../../common/outbound/callback-url.js';
 import { PrismaService } from '../../common/prisma/prisma.service.js';
 import type { PagePosition } from '../../common/http/cursor.js';
+import type { SecretRow } from './webhook-secrets.store.js';
 import { ENDPOINT_DISABLED_TYPE } from './webhook-types.js';
 
 export const ENDPOINT_STATUSES = ['enabled', 'paused', 'disabled'] as const;
@@ -50,11 +52,13 @@ export class WebhookEndpointsStore {
   constructor(private readonly prisma: PrismaService) {}
 
   /**
+   * @param secret that signs what is sent to it
    * @returns null when the tenant has as many as it may
    * @throws Problem 401 when it has been deleted since its key was looked up
    */
   async insert(
     endpoint: Pick<EndpointRecord, 'id' | 'tenantId' | 'url' | 'description' | 'events' | 'headersCiphertext'>,
+    secret: SecretRow,
     most: number,
   ): Promise<EndpointRecord | null> {
     const { id, tenantId, url } = endpoint;
@@ -64,8 +68,10 @@ export class WebhookEndpointsStore {
         select id from tenants where id = ${tenantId}::uuid and deleted_at is null for no key update`;
       if (standing.length === 0) throw new Problem('unauthenticated', 'The tenant of this key has just been deleted.');
       if ((await tx.webhookEndpoint.count({ where: { tenantId, deletedAt: null } })) >= most) return null;
-      const data = { ...endpoint, id, origin: new URL(url).origin };
-      return toRecord(await tx.webhookEndpoint.create({ data, select: SHOWN }));
+      const data = { ...endpoint, id, origin: callbackOrigin(url) };
+      const created = await tx.webhookEndpoint.create({ data, select: SHOWN });
+      await tx.webhookSecret.create({ data: secret });
+      return toRecord(created);
     });
   }
 
@@ -113,7 +119,7 @@ export class WebhookEndpointsStore {
       const isAnew = isAnother || (status === 'enabled' && before.status !== 'enabled');
       const data = {
         ...changes,
-        ...(isAnother && { origin: new URL(url).origin }),
+        ...(isAnother && { origin: callbackOrigin(url) }),
         ...(status !== undefined && { statusReason: null }),
         ...(isAnew && { failingSince: null, revision: { increment: 1 } }),
       };

@@ -10,6 +10,12 @@ export interface SecretOwner {
   endpointId: string | null;
 }
 
+/** A secret, encrypted, as its table has it. */
+export interface SecretRow extends SecretOwner {
+  id: string;
+  ciphertext: string;
+}
+
 /** A secret that signs, or has signed until lately. */
 export interface TenantSecret {
   secret: string;
@@ -40,6 +46,14 @@ export class WebhookSecretsStore {
     return this.read(owner);
   }
 
+  /** A first secret, with the row to be written together with its owner's. */
+  newFirst(owner: SecretOwner): { secret: string; row: SecretRow } {
+    const id = uuidv7();
+    const secret = newWebhookSecret();
+    const ciphertext = this.keyring.encrypt(secret, place(owner.tenantId, id));
+    return { secret, row: { ...owner, id, ciphertext } };
+  }
+
   /** All of a tenant's, those included whose overlap is over. */
   async findAll(tenantId: string): Promise<TenantSecret[]> {
     const rows = await this.prisma.$queryRaw<
@@ -60,9 +74,7 @@ export class WebhookSecretsStore {
    */
   async rotate(owner: SecretOwner, overlapSeconds: number): Promise<string | null> {
     const { tenantId, endpointId } = owner;
-    const secret = newWebhookSecret();
-    const id = uuidv7();
-    const ciphertext = this.keyring.encrypt(secret, place(tenantId, id));
+    const { secret, row } = this.newFirst(owner);
     await this.insertFirst(owner);
     return this.prisma.$transaction(async (tx) => {
       // One rotation of a tenant at a time, because each must find exactly one current secret.
@@ -75,7 +87,7 @@ export class WebhookSecretsStore {
         update webhook_secrets
            set expires_at = now() + ${overlapSeconds}::int * interval '1 second'
          where tenant_id = ${tenantId}::uuid and endpoint_id is not distinct from ${endpointId}::uuid and expires_at is null`;
-      await tx.webhookSecret.create({ data: { id, tenantId, endpointId, ciphertext } });
+      await tx.webhookSecret.create({ data: row });
       await tx.$executeRaw`
         delete from webhook_secrets
          where tenant_id = ${tenantId}::uuid
@@ -97,9 +109,8 @@ export class WebhookSecretsStore {
   }
 
   /** Two replicas may do this at once; the partial unique index lets one win. */
-  private async insertFirst({ tenantId, endpointId }: SecretOwner): Promise<void> {
-    const id = uuidv7();
-    const ciphertext = this.keyring.encrypt(newWebhookSecret(), place(tenantId, id));
+  private async insertFirst(owner: SecretOwner): Promise<void> {
+    const { id, tenantId, endpointId, ciphertext } = this.newFirst(owner).row;
     await this.prisma.$executeRaw`
       insert into webhook_secrets (id, tenant_id, endpoint_id, ciphertext)
       select ${id}::uuid, t.id, ${endpointId}::uuid, ${ciphertext}

@@ -9,6 +9,7 @@ import { EndpointHeaders } from './endpoint-headers.js';
 import { DueSearch } from './due-search.js';
 import { EndpointShutdown } from './endpoint-shutdown.js';
 import { ManualRetriesStore } from './manual-retries.store.js';
+import { RetryAllowance } from './retry-allowance.js';
 import { CONNECTIONS_AN_ORIGIN } from './receiver-gate.js';
 import { SigningSecrets } from './signing-secrets.js';
 import { WebhookDeliveriesController } from './webhook-deliveries.controller.js';
@@ -31,6 +32,7 @@ import { WebhooksSweeper } from './webhooks.sweeper.js';
     DeliveryQueuesStore,
     DeliveryOutcomesStore,
     ManualRetriesStore,
+    RetryAllowance,
     WebhookEndpointsStore,
     WebhookSecretsStore,
     WebhookEndpointsService,

@@ -13,6 +13,7 @@ const stage = useStage({
 let paths = 0;
 
 interface Shown {
+  id: string;
   status: string;
   attempt_count: number;
   last_error: string | null;
@@ -41,11 +42,27 @@ class Scene {
     const { body } = await request(stage.gateway.url).post('/v1/webhook-endpoints').set(scene.team.auth).send({ url });
     scene.id = (body as { id: string }).id;
     await stage.video(scene.team);
+    await scene.untilHeld();
+    return scene;
+  }
+
+  /** The next one is not answered either. */
+  hold(): void {
+    this.held = null;
+  }
+
+  async untilHeld(): Promise<void> {
     await eventually(
-      () => scene.held,
+      () => this.held,
       (held) => held !== null,
     );
-    return scene;
+  }
+
+  async untilAttempts(id: string, count: number): Promise<void> {
+    await eventually(
+      () => stage.sql('select 1 from webhook_attempts where delivery_id = $1', [id]),
+      (attempts) => attempts.length === count,
+    );
   }
 
   answerHeld(status: number): void {
@@ -148,6 +165,70 @@ describe('an endpoint that is changed while a webhook is under way to it', () =>
     scene.answerHeld(204);
     await scene.until(({ status }) => status === 'delivered');
     expect(scene.received(scene.mended)).toBe(0);
+  });
+});
+
+describe('an endpoint that is changed while an attempt of a person is under way to it', () => {
+  it('should have the webhook still to come when the old one answers 410', async () => {
+    const scene = await Scene.start();
+    scene.answerHeld(503);
+    const { id } = await scene.until(({ status }) => status === 'failing');
+    scene.hold();
+    await request(stage.gateway.url).post(`/v1/webhook-deliveries/${id}/retry`).set(scene.team.auth).expect(202);
+    await scene.untilHeld();
+    // The new one fails, too: what comes next is a matter of the schedule.
+    stage.receiver.answer((_, response) => void response.writeHead(500).end());
+    await scene.change({ url: stage.receiver.url + scene.mended });
+    await eventually(
+      () => scene.received(scene.mended),
+      (received) => received === 1,
+    );
+    const before = await stage.metric('gateway_webhooks_given_up_total{reason="gone"}');
+    scene.answerHeld(410);
+    await scene.untilAttempts(id, 3);
+    expect(await scene.delivery()).toMatchObject({ status: 'failing' });
+    expect(await stage.metric('gateway_webhooks_given_up_total{reason="gone"}')).toBe(before);
+  });
+
+  it.each([
+    ['fails', 500, null],
+    ['succeeds', 204, 'for days'],
+  ])('should not be judged by a test that %s at the old one', async (_, status, failing) => {
+    const scene = await Scene.start();
+    scene.answerHeld(204);
+    await scene.until((delivery) => delivery.status === 'delivered');
+    scene.hold();
+    const test = await request(stage.gateway.url)
+      .post(`/v1/webhook-endpoints/${scene.id}/test`)
+      .set(scene.team.auth)
+      .expect(202);
+    await scene.untilHeld();
+    await scene.change({ url: stage.receiver.url + scene.mended });
+    if (failing)
+      await stage.sql(
+        `update webhook_endpoints set failing_since = now() - interval '4 days', failed_at = now() where id = $1`,
+        [scene.id],
+      );
+    scene.answerHeld(status);
+    const { id } = test.body as { id: string };
+    await scene.untilAttempts(id, 1);
+    const { body } = await stage.get(scene.team, `/v1/webhook-deliveries/${id}`);
+    expect(body.status).toBe(status === 204 ? 'delivered' : 'exhausted');
+    expect((await scene.shown()).failing_since === null).toBe(failing === null);
+  });
+});
+
+describe('an endpoint that gets another URL while an event of a failing job comes', () => {
+  it('should be sent at once what waits for a retry', async () => {
+    const scene = await Scene.start();
+    scene.answerHeld(503);
+    await scene.until(({ status }) => status === 'failing');
+    const other = stage.receiver.url.replace('127.0.0.1', 'localhost');
+    // Of an event that was written between the change and this.
+    await stage.sql('update webhook_queues set origin = $2 where endpoint_id = $1', [scene.id, other]);
+    await scene.change({ url: other + scene.mended });
+    await scene.until(({ status }) => status === 'delivered');
+    expect(scene.received(scene.mended)).toBe(1);
   });
 });
 

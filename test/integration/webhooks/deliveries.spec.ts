@@ -195,6 +195,30 @@ describe('a manual retry', () => {
     );
   });
 
+  it('should end it by a 410, whatever the scheduled attempt under way beside it comes to', async () => {
+    const team = await stage.team();
+    const open: ServerResponse[] = [];
+    answers((response) => void open.push(response));
+    const id = idOf(await stage.video(team, stage.callback));
+    const untilOpen = (count: number) =>
+      eventually(
+        () => open.length,
+        (length) => length === count,
+      );
+    await untilOpen(1);
+    const [scheduled] = await list(team, `?job_id=${id}`);
+    const webhook = scheduled?.id ?? '';
+    await post(team, `/${webhook}/retry`);
+    await untilOpen(2);
+    open[1]?.writeHead(410).end();
+    await untilAttempts(team, webhook, 1);
+    answers((response) => void response.writeHead(204).end());
+    open[0]?.writeHead(503).end();
+    await untilAttempts(team, webhook, 2);
+    expect(await detail(team, webhook)).toMatchObject({ status: 'exhausted' });
+    expect(receivedOf({ id: webhook })).toHaveLength(2);
+  });
+
   it('should not count as given up what was delivered before, whatever it comes to', async () => {
     const team = await stage.team();
     const made = await delivery(team, 'delivered');
@@ -348,5 +372,14 @@ describe('verify', () => {
     const { valid, checks } = answer.body as { valid: boolean; checks: { name: string; ok: boolean | null }[] };
     expect(checks.find(({ name }) => name === check)?.ok).toBe(false);
     if (check !== 'secret') expect(valid).toBe(false);
+  });
+
+  it('should refuse headers that are longer than any webhook has, by their name', async () => {
+    const headers = { HTTP_WEBHOOK_ID: 'x'.repeat(4_097), cookie: 'y'.repeat(10_000) };
+    const answer = await post(await stage.team(), '/verify', { headers, body: '{}' });
+    expect([answer.status, answer.body.errors]).toEqual([
+      400,
+      { headers: ['must have at most 4096 characters in webhook-id'] },
+    ]);
   });
 });

@@ -214,6 +214,26 @@ describe('a standing endpoint', () => {
     expect((await stage.get(team, '/v1/webhook-endpoints')).body.data).toEqual([]);
   });
 
+  it('should not be there without its secret', async () => {
+    const team = await stage.team();
+    await stage.sql('alter table webhook_secrets add constraint none check (false) not valid');
+    try {
+      expect((await create(team, { url: stage.receiver.url })).status).toBeGreaterThanOrEqual(500);
+    } finally {
+      await stage.sql('alter table webhook_secrets drop constraint none');
+    }
+    expect((await stage.get(team, '/v1/webhook-endpoints')).body.data).toEqual([]);
+  });
+
+  it('should be the same receiver with a dot behind its host, which means nothing', async () => {
+    const team = await stage.team();
+    const url = stage.receiver.url.replace('127.0.0.1', 'localhost.');
+    const created = await create(team, { url });
+    expect(created.body.url).toBe(url);
+    const rows = await stage.sql('select origin from webhook_endpoints where id = $1', [created.body.id]);
+    expect(rows).toEqual([{ origin: url.replace('localhost.', 'localhost') }]);
+  });
+
   it('should need the right scope', async () => {
     const team = await stage.team();
     const made = await request(stage.gateway.url)

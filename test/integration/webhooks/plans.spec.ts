@@ -66,10 +66,7 @@ const STATEMENTS: Statement[] = [
   ],
   ['what is held for endpoints', (prisma) => new DeliveryQueuesStore(prisma).releaseHeldAnyTenant(1_000)],
   ['manual retries that wait', (prisma) => new ManualRetriesStore(prisma).findWaiting(tenantId)],
-  [
-    'a batch to be sent again',
-    (prisma) => new ManualRetriesStore(prisma).insertBatch(tenantId, RANGE, undefined, 100, 0),
-  ],
+  ['a batch to be sent again', (prisma) => new ManualRetriesStore(prisma).findRange(tenantId, RANGE, undefined, 100)],
   ['a page of the list', (prisma) => new DeliveriesStore(prisma).findPage(tenantId, EVERYTHING, 100, undefined)],
   [
     'a page of what has failed',

@@ -255,6 +255,32 @@ describe('a queue', () => {
     expect((await byHand.states(id)).at(-1)).toBe('job.finished delivered');
   });
 
+  it('should be let go in turn with those that are kept for others, however many those are', async () => {
+    const standing = async () => {
+      const team = await stage.team();
+      const { body } = await request(stage.gateway.url)
+        .post('/v1/webhook-endpoints')
+        .set(team.auth)
+        .send({ url: stage.receiver.url });
+      return { tenantId: team.id, endpointId: (body as { id: string }).id };
+    };
+    const [many, few] = [await standing(), await standing()];
+    const keep = ({ tenantId, endpointId }: typeof many, count: number) =>
+      stage.sql(
+        `insert into webhook_queues (id, tenant_id, endpoint_id, origin)
+         select gen_random_uuid(), $1, $2, 'https://a.example.com' from generate_series(1, $3::int)`,
+        [tenantId, endpointId, count],
+      );
+    await keep(many, 500);
+    await keep(few, 3);
+    expect(await queues().releaseHeldAnyTenant(100)).toBe(53);
+    expect(
+      await stage.sql('select 1 from webhook_queues where endpoint_id = $1 and due_at is null', [few.endpointId]),
+    ).toEqual([]);
+    expect(await queues().releaseHeldAnyTenant(100)).toBe(100);
+    await stage.sql('delete from webhook_queues');
+  });
+
   it('should be let go by one session only: another may have claimed it meanwhile', async () => {
     const team = await stage.team();
     const made = await request(stage.gateway.url)

@@ -2,9 +2,10 @@ import { describe, expect, it } from '@jest/globals';
 import request, { type Response } from 'supertest';
 import { Lease } from '../../../src/common/loops/lease.js';
 import { BEGINNING, DeliveryClaimsStore } from '../../../src/modules/webhooks/delivery-claims.store.js';
-import { MOST_SINGLE, MOST_WAITING } from '../../../src/modules/webhooks/manual-retries.store.js';
+import { MOST_SINGLE, MOST_WAITING, REPLAY_PACE_MS } from '../../../src/modules/webhooks/manual-retries.store.js';
 import type { Places } from '../../../src/modules/webhooks/receiver-gate.js';
 import { useStage, type Team } from '../../support/stage.js';
+import { fill } from './queue-rows.js';
 
 /** Nothing claims but the tests. */
 const stage = useStage({ env: { GATEWAY_ROLE: 'api' } });
@@ -45,6 +46,7 @@ describe('a replay to a receiver that hangs', () => {
       const places: Places = {
         origins: { [RECEIVER]: { free: 64, tenants: { [team.id]: { lane: 'penalised', free: 2 } } } },
         lanes: { proven: 100, new: 100, penalised: 10 },
+        tenants: {},
         newFree: 4,
       };
       for (let claims = 0; claims < 10; claims += 1) {
@@ -71,6 +73,38 @@ describe('a replay to a receiver that hangs', () => {
     await queue(team, MOST_SINGLE, { replayed: true, age: '-1 hour' });
     const refused = await post(team, `/${id}/retry`);
     expect([refused.status, refused.body.code, refused.headers['retry-after']]).toEqual([429, 'rate_limited', '60']);
+  });
+});
+
+describe('replays that are asked for together', () => {
+  it('should share their bound and their pace', async () => {
+    const team = await stage.team();
+    await fill(stage, team.id, 6_000, 'delivered', RECEIVER);
+    const since = new Date(Date.now() - 6 * 3_600_000).toISOString();
+    const answers = await Promise.all(Array.from({ length: 3 }, () => post(team, '/replay', { since })));
+    const replayed = answers.map(({ body }) => (body as { replayed?: number }).replayed ?? 0);
+    expect(replayed.reduce((sum, each) => sum + each)).toBe(MOST_WAITING);
+    const seconds = await stage.sql<{ count: number }>(
+      `select count(*)::int as count from webhook_queues where tenant_id = $1
+        group by floor(extract(epoch from due_at) * 1000 / $2::int)`,
+      [team.id, 1_000],
+    );
+    const most = Math.max(...seconds.map(({ count }) => count));
+    expect(most).toBeLessThanOrEqual(1_000 / REPLAY_PACE_MS + 1);
+  });
+});
+
+describe('tests of endpoints', () => {
+  it('should be refused while as much waits as may of what the tenant has asked for', async () => {
+    const team = await stage.team();
+    const made = await request(stage.gateway.url)
+      .post('/v1/webhook-endpoints')
+      .set(team.auth)
+      .send({ url: stage.receiver.url });
+    await queue(team, MOST_WAITING + MOST_SINGLE, { replayed: true, age: '-1 hour' });
+    const { id } = made.body as { id: string };
+    const refused = await request(stage.gateway.url).post(`/v1/webhook-endpoints/${id}/test`).set(team.auth);
+    expect([refused.status, refused.body.code]).toEqual([429, 'rate_limited']);
   });
 });
 
