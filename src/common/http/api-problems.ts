@@ -47,9 +47,16 @@ const HEADERS: Record<number, HeadersObject> = {
   503: RETRY_AFTER,
 };
 
-/** Documents the errors of a route, grouped by status; 401, 403, 500 and 503 belong to every route with a key. */
+/** Documents the errors of a route, grouped by status; 400 (a query), 401, 403, 500 and 503 belong to every route with a key. */
 export function ApiProblems(...codes: ProblemCode[]): MethodDecorator & ClassDecorator {
-  const all: ProblemCode[] = [...codes, 'unauthenticated', 'forbidden', 'internal_error', 'unavailable'];
+  const all: ProblemCode[] = [
+    'validation_failed',
+    ...codes,
+    'unauthenticated',
+    'forbidden',
+    'internal_error',
+    'unavailable',
+  ];
   return applyDecorators(
     ...[...groupByStatus(all)].map(([status, group]) => ApiResponse({ status, ...problemResponse(status, group) })),
   );

@@ -1,5 +1,6 @@
 import { Module } from '@nestjs/common';
 import { APP_GUARD } from '@nestjs/core';
+import { NoQueryGuard } from '../../common/validation/no-query.guard.js';
 import { TensorpixModule } from '../tensorpix/tensorpix.module.js';
 import { ApiKeysStore } from './api-keys.store.js';
 import { AuthGuard } from './auth.guard.js';
@@ -23,7 +24,9 @@ import { TenantsStore } from './tenants.store.js';
     Authenticator,
     TenantTokens,
     TenantsService,
+    // One after the other: who nobody knows is told nothing else.
     { provide: APP_GUARD, useClass: AuthGuard },
+    { provide: APP_GUARD, useClass: NoQueryGuard },
   ],
   exports: [ParkedJobsStore, TenantTokens, KeyDirectory, Authenticator],
 })
