@@ -46,13 +46,24 @@ async function nameDatabase(error: unknown): Promise<never> {
   throw reason === null ? error : new ConfigError(`DATABASE_URL: its database ${reason}`);
 }
 
+/** Why nobody can listen where the configuration says, by the system's code. */
+const UNHEARD: Record<string, string> = {
+  EADDRINUSE: 'PORT is taken by another process',
+  EACCES: 'PORT may not be used by this user',
+  EADDRNOTAVAIL: 'HOST is no address of this machine',
+  ENOTFOUND: 'HOST is no name that can be resolved',
+  EAI_AGAIN: 'HOST is no name that can be resolved',
+};
+
 /** The loops run already: a port that is taken must not cut off what they have begun. */
 async function listen(app: NestFastifyApplication, config: Config, close: () => Promise<void>): Promise<void> {
   try {
     await app.listen(config.port, config.host);
   } catch (error) {
     await close();
-    throw error;
+    const { code } = error as NodeJS.ErrnoException;
+    const reason = UNHEARD[code ?? ''];
+    throw reason === undefined ? error : new ConfigError(reason);
   }
 }
 

@@ -85,6 +85,17 @@ export class Metrics {
 
   constructor() {
     collectDefaultMetrics({ register: this.registry });
+    this.beginAtZero();
+  }
+
+  /** What alerts are made of: a counter that appears with its first event shows no increase then. */
+  private beginAtZero(): void {
+    for (const reason of ['retries_used_up', 'gone', 'tenant_deleted', 'endpoint_deleted'])
+      this.givenUp.inc({ reason }, 0);
+    for (const reason of ['gone', 'failing']) this.endpointsDisabled.inc({ reason }, 0);
+    for (const loop of ['submission', 'poller', 'reconciler', 'dispatcher']) this.lostLeases.inc({ loop }, 0);
+    this.ignoredObservations.inc({ reason: 'unknown_status' }, 0);
+    for (const kind of ['video', 'image']) this.transitions.inc({ kind, status: 'unconfirmed' }, 0);
   }
 
   private counter<L extends string>(name: string, help: string, labelNames: L[]): Counter<L> {

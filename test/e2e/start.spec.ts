@@ -61,11 +61,21 @@ describe('a start that cannot succeed', () => {
     expect(output).toBe(`DATABASE_URL: its database ${fault}\n`);
   });
 
-  it('should not blame the database for a host that it cannot listen at', async () => {
-    const { code, output } = await startWith({ HOST: 'nowhere.invalid', LOG_LEVEL: 'error' });
-    expect(code).toBe(1);
-    expect(output).toContain('the start failed');
-    expect(output).not.toContain('DATABASE_URL');
+  it('should say in one line that the database offers no TLS', async () => {
+    const { code, output } = await startWith({
+      DATABASE_URL: `${database.url()}?sslmode=verify-full`,
+      LOG_LEVEL: 'info',
+    });
+    expect([code, output]).toEqual([1, 'DATABASE_URL: its database offers no TLS, which sslmode asks for\n']);
+  });
+
+  it.each([
+    ['HOST is no name that can be resolved', () => ({ HOST: 'nowhere.invalid' })],
+    ['HOST is no address of this machine', () => ({ HOST: '192.0.2.1' })],
+    ['PORT is taken by another process', () => ({ HOST: '127.0.0.1', PORT: new URL(simulator.url).port })],
+  ])('should say in one line that %s', async (fault, env) => {
+    const { code, output } = await startWith({ ...env(), LOG_LEVEL: 'error' });
+    expect([code, output]).toEqual([1, `${fault}\n`]);
   });
 
   it('should notice at the start that the encryption key is not that of the database', async () => {

@@ -5,6 +5,8 @@ import { Logger } from '../logging/logger.js';
 import { isDatabaseAway, isPassing } from '../prisma/database-errors.js';
 import { Problem, PROBLEM_CODES, type ProblemCode } from './problem.js';
 
+const NOTHING_THERE = 'There is nothing at this path with this method.';
+
 /** Fastify's own errors that a client causes, by code. Anything unlisted falls back to its status. */
 const FASTIFY_CODES: Record<string, { code: ProblemCode; detail: string }> = {
   FST_ERR_CTP_EMPTY_JSON_BODY: { code: 'validation_failed', detail: 'The body is empty.' },
@@ -13,7 +15,7 @@ const FASTIFY_CODES: Record<string, { code: ProblemCode; detail: string }> = {
     detail: 'The body is not as long as content-length says.',
   },
   FST_ERR_BAD_URL: { code: 'validation_failed', detail: 'The path is not a valid URL path.' },
-  FST_ERR_NOT_FOUND: { code: 'not_found', detail: 'There is nothing at this path.' },
+  FST_ERR_NOT_FOUND: { code: 'not_found', detail: NOTHING_THERE },
 };
 
 const STATUS_FALLBACK: Record<number, ProblemCode> = {
@@ -72,7 +74,7 @@ function toProblem(error: unknown): Problem {
   if (known) return new Problem(known.code, known.detail, { cause: error });
   const status = error instanceof HttpException ? error.getStatus() : statusCode;
   const fallback = typeof status === 'number' ? fallbackOf(status) : undefined;
-  if (fallback === 'not_found') return new Problem('not_found', 'There is nothing at this path.');
+  if (fallback === 'not_found') return new Problem('not_found', NOTHING_THERE);
   if (fallback)
     return new Problem(fallback, DETAILS[fallback] ?? 'The request could not be processed.', { cause: error });
   return new Problem('internal_error', 'Something unexpected happened.', { cause: error });

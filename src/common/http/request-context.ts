@@ -25,6 +25,8 @@ export function registerRequestContext(
       return;
     }
     if (draining.begun && !isForOperators(request.routeOptions.url ?? '')) {
+      // The client's next request is for another replica.
+      void reply.header('connection', 'close');
       done(new Problem('unavailable', 'This replica is shutting down.', { retryAfterSeconds: 1 }));
       return;
     }

@@ -49,8 +49,12 @@ export class Logger {
     return {
       log: (message: unknown, ...rest: unknown[]) => this.debug({ context: rest.at(-1) }, text(message)),
       warn: (message: unknown, ...rest: unknown[]) => this.warn({ context: rest.at(-1) }, text(message)),
-      error: (message: unknown, ...rest: unknown[]) =>
-        this.error({ context: rest.at(-1), err: message }, text(message)),
+      error: (message: unknown, ...rest: unknown[]) => {
+        const context = rest.at(-1);
+        // That nobody can listen: it is thrown, too, and whoever starts the program says why.
+        if (context === 'NestApplication') this.debug({ context }, text(message));
+        else this.error({ context, err: message }, text(message));
+      },
     };
   }
 }

@@ -29,6 +29,7 @@ export class LoopRunner {
    */
   start(name: string, intervalMs: number, { tick, drain }: Looped): () => void {
     if (this.config.role === 'api') return () => undefined;
+    this.metrics.loopErrors.inc({ loop: name }, 0);
     const loop = new Loop(name, tick, (error) => {
       this.metrics.loopErrors.inc({ loop: name });
       this.logger.error({ err: error, loop: name }, 'a tick failed; it will be tried again');

@@ -52,9 +52,14 @@ const UNUSABLE = new Map([
   ['DatabaseDoesNotExist', 'does not exist'],
 ]);
 
+/** What pg says of a server without TLS; it has no code. */
+const NO_TLS = /server does not support SSL/;
+
 /** Why nothing can be done with the database that the configuration names, in words that repeat none of it; null: that is not it. */
 export function whyUnusable(error: unknown): string | null {
-  const known = codesOf(error).flatMap((code) => UNUSABLE.get(code) ?? []);
+  const codes = codesOf(error);
+  if (codes.some((code) => NO_TLS.test(code))) return 'offers no TLS, which sslmode asks for';
+  const known = codes.flatMap((code) => UNUSABLE.get(code) ?? []);
   return known[0] ?? (isDatabaseAway(error) ? 'cannot be reached' : null);
 }
 

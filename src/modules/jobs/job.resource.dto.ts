@@ -32,7 +32,8 @@ export class WarningResource {
 export class CallbackStateResource {
   @ApiProperty({ type: String, nullable: true, example: 'https://hooks.example.com/tensorpix' }) url!: string | null;
   @ApiProperty({ enum: ['none', 'pending', 'delivered', 'failing', 'exhausted'] }) state!: CallbackState['state'];
-  @ApiProperty({ type: 'integer', example: 1 }) attempts!: number;
+  @ApiProperty({ type: 'integer', example: 1, description: 'Scheduled attempts of the webhook that `state` is of.' })
+  attempts!: number;
   @ApiProperty({ type: String, nullable: true }) last_error!: string | null;
 }
 

@@ -138,7 +138,10 @@ export class DeliveryResource {
   @ApiProperty({ type: 'integer', example: 3 }) sequence!: number;
   @ApiProperty({ example: 'https://hooks.example.com/tensorpix' }) url!: string;
   @ApiProperty({ enum: [...DELIVERY_STATUSES] }) status!: DeliveryStatus;
-  @ApiProperty({ description: 'Scheduled attempts made; manual ones are in the log only.', example: 1 })
+  @ApiProperty({
+    description: 'Scheduled attempts made; manual ones stand in `attempts` only, but that of a test counts.',
+    example: 1,
+  })
   attempt_count!: number;
   @ApiProperty({ type: String, nullable: true }) last_error!: string | null;
   @ApiProperty({
