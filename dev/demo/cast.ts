@@ -70,8 +70,11 @@ export async function gather(
     () => createTenant(admin, tensorpix.token, lifetime.signal),
     ({ key }) => `${key.slice(0, 12)}…, and its webhook secret`,
   );
-  receiver.trust(tenant.webhookSecret);
   const client = new GatewayClient(gatewayUrl, tenant.key, lifetime.signal);
+  receiver.trust(tenant.webhookSecret, async (headers, body) => {
+    const answer = await client.post<{ valid: boolean }>('/v1/webhook-deliveries/verify', { headers, body });
+    return answer.body.valid;
+  });
   return { tensorpix, model: model.id, receiver, gatewayUrl, adminKey, tenant, client };
 }
 

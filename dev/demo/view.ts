@@ -1,7 +1,7 @@
 import type { Submission } from './submissions.js';
 import { hasEnded, withoutQuery } from './submissions.js';
 import type { Terminal } from './terminal.js';
-import type { ReceivedWebhook } from './webhook-receiver.js';
+import type { Judged } from './webhook-receiver.js';
 
 const BAR_WIDTH = 28;
 const STATUS_WIDTH = 12;
@@ -74,11 +74,17 @@ export function printSubmission(terminal: Terminal, submission: Submission): voi
 }
 
 /** One webhook as it came; `name` says whose it is in the words of the client. */
-export function printWebhook(terminal: Terminal, webhook: ReceivedWebhook): void {
-  const { type, externalId, jobId, sequence, verified, order } = webhook;
+export function printWebhook(terminal: Terminal, webhook: Judged): void {
+  const { type, externalId, jobId, sequence, verified, elsewhere, order } = webhook;
   const name = (externalId ?? `…${jobId.slice(-8)}`).padEnd(NAME_WIDTH);
-  const signature = verified ? terminal.paint('green', 'signature ok') : terminal.paint('red', 'SIGNATURE WRONG');
-  const remark = order === 'in order' ? '' : `  ${terminal.paint('yellow', order)}`;
+  const signature = verified
+    ? terminal.paint('green', 'signature ok')
+    : elsewhere
+      ? terminal.paint('green', 'signature ok, with another secret of the tenant')
+      : terminal.paint('red', 'SIGNATURE WRONG');
+  const remark = elsewhere || order === 'in order' ? '' : `  ${terminal.paint('yellow', order)}`;
+  // A test of an endpoint has none.
+  const number = Number.isFinite(sequence) ? `sequence ${sequence}` : '';
   const shownType = terminal.paint('bold', type.padEnd(TYPE_WIDTH));
-  terminal.print(`${terminal.elapsed()}  webhook  ${shownType} ${name} sequence ${sequence}  ${signature}${remark}`);
+  terminal.print(`${terminal.elapsed()}  webhook  ${shownType} ${name} ${number}  ${signature}${remark}`);
 }

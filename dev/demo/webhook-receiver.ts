@@ -16,31 +16,39 @@ export interface ReceivedWebhook {
   order: 'in order' | 'repeat' | 'late';
 }
 
+/** Whether the gateway says that it has sent this webhook, signed with another secret of the tenant. */
+export type AskGateway = (headers: IncomingHttpHeaders, body: string) => Promise<boolean>;
+
 export interface WebhookReceiver {
   url: string;
+  /** Those of callback URLs. */
   received: ReceivedWebhook[];
-  /** Sets the secret of the signatures; before, nothing verifies. */
-  trust: (secret: string) => void;
+  /** Sets the secret of the signatures, and whom to ask about others; before, nothing verifies. */
+  trust: (secret: string, ask?: AskGateway) => void;
   close: () => Promise<void>;
 }
 
 /** Contract, section 7: bodies stay under 20 kB. */
 const MAX_BODY_BYTES = 64_000;
 
+/** What became of a webhook. `elsewhere`: it is signed with the secret of a standing endpoint, or one that is newer. */
+export type Judged = ReceivedWebhook & { elsewhere: boolean };
+
 /** Starts what a customer has to have: an HTTP server that verifies (with the reference library) and answers at once. */
-export async function startWebhookReceiver(onWebhook: (webhook: ReceivedWebhook) => void): Promise<WebhookReceiver> {
+export async function startWebhookReceiver(onWebhook: (webhook: Judged) => void): Promise<WebhookReceiver> {
   const received: ReceivedWebhook[] = [];
   let verifier: Webhook | null = null;
+  let ask: AskGateway = () => Promise.resolve(false);
   const server = createServer((request, response) => {
-    void readBody(request).then(
-      (body) => {
-        const webhook = judge(request.headers, body, verifier, received);
-        received.push(webhook);
-        onWebhook(webhook);
-        response.writeHead(webhook.verified ? 204 : 401).end();
-      },
-      () => request.destroy(),
-    );
+    const take = async (): Promise<void> => {
+      const body = await readBody(request);
+      const webhook = judge(request.headers, body, verifier, received);
+      const elsewhere = !webhook.verified && (await ask(request.headers, body).catch(() => false));
+      if (!elsewhere) received.push(webhook);
+      onWebhook({ ...webhook, elsewhere });
+      response.writeHead(webhook.verified || elsewhere ? 204 : 401).end();
+    };
+    take().catch(() => request.destroy());
   });
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject);
@@ -52,7 +60,10 @@ export async function startWebhookReceiver(onWebhook: (webhook: ReceivedWebhook)
       server.close(() => resolve());
       server.closeAllConnections();
     });
-  const trust = (secret: string): void => void (verifier = new Webhook(secret));
+  const trust = (secret: string, askGateway: AskGateway = ask): void => {
+    verifier = new Webhook(secret);
+    ask = askGateway;
+  };
   return { url: `http://127.0.0.1:${port}/webhooks`, received, trust, close };
 }
 

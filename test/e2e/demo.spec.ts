@@ -138,6 +138,16 @@ describe('npm run demo', () => {
         () => lasting.output,
         (output) => /webhook +job\.finished +another-video +sequence \d+ +signature ok/.test(output),
       );
+      // A standing endpoint has a secret of its own, which the receiver does not know.
+      const { callback_url: receiver } = JSON.parse(body) as { callback_url: string };
+      const endpoints = `${lasting.gatewayUrl()}/v1/webhook-endpoints`;
+      const made = await fetch(endpoints, { method: 'POST', headers, body: JSON.stringify({ url: receiver }) });
+      const { id } = (await made.json()) as { id: string };
+      await fetch(`${endpoints}/${id}/test`, { method: 'POST', headers: { authorization } });
+      await eventually(
+        () => lasting.output,
+        (output) => /webhook +webhook\.test .+ signature ok, with another secret of the tenant$/m.test(output),
+      );
       expect(await isUp(lasting.gatewayUrl())).toBe(true);
       lasting.stop();
       expect(await lasting.exitCode()).toBe(0);
