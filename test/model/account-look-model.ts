@@ -144,7 +144,8 @@ export class AccountLookModel {
     const shown = [...look.listed.values(), ...look.found.values()];
     this.note(shown, nowMs);
     const calls = look.rows.map(({ read, equalsSince }) => unknownCall(read, equalsSince));
-    const verdicts = judge(calls, this.asLook(look, shown), this.timing, this.protocol.judged);
+    const givenUp = this.protocol.heedsGivenUp ? this.gateway.givenUp.map(({ record }) => unknownCall(record)) : [];
+    const verdicts = judge([...calls, ...givenUp], this.asLook(look, shown), this.timing, this.protocol.judged);
     for (const { row, read } of look.rows)
       this.gateway.apply(row, read, verdicts.get(read.id) ?? { kind: 'wait' }, look.begunMs, nowMs);
   }

@@ -75,6 +75,8 @@ function describeStep(step: Step): string {
       return `look${step.answers < 20 ? ` (${step.answers} answers)` : ''}${step.fault === 'none' ? '' : `, ${step.fault}`}`;
     case 'foreign':
       return `foreign ${step.request}`;
+    case 'giveUp':
+      return 'a person gives up';
     case 'leave':
       return `a job leaves, ${step.as}`;
     case 'lapse':

@@ -39,7 +39,8 @@ export class Watch {
     if (gateway.requests.length > gateway.stored.length) throw new Violation('a request was lost');
     for (const job of tensorpix.jobs) {
       if (job.madeFor === null || gateway.ownerOf(job.id) || this.isTainted(job)) continue;
-      if (!gateway.stored.some((row) => isUndecided(row) && sameKey(row.request.name, job.request)))
+      const open = [...gateway.stored.filter(isUndecided), ...gateway.givenUp];
+      if (!open.some((row) => sameKey(row.request.name, job.request)))
         throw new Violation(`job ${job.id} of request ${job.madeFor} belongs to nobody`);
     }
   }

@@ -19,6 +19,8 @@ export interface Protocol {
   seesNewlyUnknown: boolean;
   /** A row is not judged absent before the last of its equals has had its time: it may have been given this row's job. */
   waitsForEquals: boolean;
+  /** What a person has given up may still have its job: no other request's row is given it. */
+  heedsGivenUp: boolean;
   /** A sender looks at its lease before it calls. */
   checksLease: boolean;
   /** Only who holds the claim writes a decision. */
@@ -38,6 +40,7 @@ export const PROTOCOL: Protocol = {
   parksEquals: true,
   seesNewlyUnknown: true,
   waitsForEquals: true,
+  heedsGivenUp: true,
   checksLease: true,
   fencesDecisions: true,
   lateIdsBind: true,

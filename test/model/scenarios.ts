@@ -56,6 +56,7 @@ function stepsOf(plan: fc.Arbitrary<Plan>): fc.Arbitrary<Step> {
       }),
     },
     { weight: 1, arbitrary: fc.record({ do: fc.constant('poll' as const) }) },
+    { weight: 1, arbitrary: fc.record({ do: fc.constant('giveUp' as const), which }) },
     { weight: 1, arbitrary: fc.record({ do: fc.constant('foreign' as const), request, started }) },
     {
       weight: 1,
@@ -78,7 +79,7 @@ function stepsOf(plan: fc.Arbitrary<Plan>): fc.Arbitrary<Step> {
 }
 
 /** Moves that a scenario may do without; without some of them the others meet more often. */
-const OPTIONAL = ['wake', 'crash', 'submit', 'retry', 'poll', 'foreign', 'leave', 'lapse', 'lag'] as const;
+const OPTIONAL = ['wake', 'crash', 'submit', 'retry', 'poll', 'giveUp', 'foreign', 'leave', 'lapse', 'lag'] as const;
 
 export type OptionalMove = (typeof OPTIONAL)[number];
 

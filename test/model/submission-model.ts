@@ -76,6 +76,14 @@ export class SubmissionModel {
     return this.stored.filter(({ record: { status, cleanLooks } }) => status === 'unconfirmed' && cleanLooks < 2);
   }
 
+  /** Rows that a person has given up, whose jobs TensorPix may have. */
+  get givenUp(): Row[] {
+    return this.stored.filter(
+      ({ record: { status, unknownSince, tensorpixId, cleanLooks } }) =>
+        status === 'failed' && unknownSince !== null && tensorpixId === null && cleanLooks < 2,
+    );
+  }
+
   /**
    * Keys of which a call is under way, its sender dead or not; and those of which a call has become unknown since the rows of a look
    * were read.
@@ -212,6 +220,11 @@ export class SubmissionModel {
     if (verdict.kind === 'adopt' && this.protocol.uniqueIds && this.ownerOf(verdict.job.id)) return;
     const job = this.protocol.strictIsFinal ? read : { ...read, strict: false };
     this.write(row, verdictChange(job, verdict, at(lookBegunMs), at(nowMs)));
+  }
+
+  /** A person does not want to know any more what became of a row. */
+  giveUp(row: Row, nowMs: number): void {
+    this.write(row, changeJob(row.record, { status: 'failed' }, at(nowMs)));
   }
 
   /** TensorPix says that the job of a row has ended. */

@@ -44,6 +44,7 @@ const REMOVALS: Record<string, Removal> = {
   parksEquals: { of: DOUBLE },
   seesNewlyUnknown: { of: WRONG },
   waitsForEquals: { of: DOUBLE, scenario: LATE_EQUAL },
+  heedsGivenUp: { of: WRONG, focus: { moves: ['giveUp', 'submit'] } },
   checksLease: { of: DOUBLE, focus: { moves: ['submit', 'wake'] } },
   fencesDecisions: { of: DOUBLE, focus: { moves: ['submit'], answers: ['refused', 'lost'] } },
   lateIdsBind: { of: /told and lost/ },

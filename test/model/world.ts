@@ -40,6 +40,8 @@ export type Step =
   /** The reconciler reads so many answers; a look may take several of these. */
   | { do: 'look'; answers: number; fault: ReadFault }
   | { do: 'poll' }
+  /** A person gives up a row of unknown outcome. */
+  | { do: 'giveUp'; which: number }
   /** Another system makes a job on the account. */
   | { do: 'foreign'; request: RequestName; started: StartedStyle }
   /** A job ends, and leaves the list. */
@@ -103,6 +105,10 @@ export class World {
         return this.look(step.answers, step.fault);
       case 'poll':
         return this.looks.poll(this.nowMs);
+      case 'giveUp': {
+        const row = pick(this.gateway.unknown, step.which);
+        return row && this.gateway.giveUp(row, this.nowMs);
+      }
       case 'foreign':
         return void this.tensorpix.make(step.request, null, this.nowMs, step.started);
       case 'leave': {

@@ -186,6 +186,7 @@ const STATEMENTS: Statement[] = [
   ['the change of a job', (prisma) => applyChange(prisma, null)],
   ['the change of a job, and its webhook', (prisma) => applyChange(prisma, CALLBACK)],
   ['what an account has of unknown outcome', (prisma) => new AccountsStore(prisma).findUnknown(accountId)],
+  ['what was given up of an account', (prisma) => new AccountsStore(prisma).findGivenUp(accountId, ['ab'.repeat(32)])],
   ['the newest job that an account has', (prisma) => new AccountsStore(prisma).findNewestActive(accountId)],
   ['which jobs of a page are owned', (prisma) => new AccountsStore(prisma).findOwned(accountId, ids(PAGE))],
   ['noting jobs of others', (prisma) => new SightingsStore(prisma).note(accountId, ids(PAGE))],

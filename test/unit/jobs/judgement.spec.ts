@@ -41,6 +41,7 @@ function unknownCall(overrides: Partial<UnknownCall> = {}): UnknownCall {
     cleanLookAt: null,
     doubtedSince: null,
     leftToPerson: false,
+    givenUp: false,
     ...overrides,
   };
 }
@@ -321,6 +322,26 @@ describe('calls that the list cannot tell apart, and that asked for different th
 
   it('should be clean, each, when there is no job', () => {
     expect(verdicts([fine, coarse], look())).toEqual({ fine: { kind: 'clean' }, coarse: { kind: 'clean' } });
+  });
+
+  it('should be left to a person when a job could be of one that was given up', () => {
+    const givenUp = { ...fine, givenUp: true };
+    expect(verdicts([givenUp, coarse], look({ unowned: [shownJob()] }))).toEqual({ coarse: undecidable });
+    expect(verdicts([givenUp, coarse], look())).toEqual({ coarse: { kind: 'clean' } });
+  });
+
+  it('should have the job of one that was given up and asked for the same', () => {
+    const givenUp = { ...fine, id: 'given up', givenUp: true };
+    const job = shownJob();
+    const adopt = { kind: 'adopt', job, candidates: 1 };
+    expect(verdicts([givenUp, fine], look({ unowned: [job] }))).toEqual({ fine: adopt });
+    expect(verdicts([fine, givenUp], look({ unowned: [job] }))).toEqual({ fine: adopt });
+  });
+
+  it('should not be waited for by one that was given up', () => {
+    const shown = look({ unowned: [shownJob()], inFlight: new Set([fine.key]) });
+    expect(verdicts([{ ...fine, givenUp: true }, coarse], shown)).toEqual({ coarse: { kind: 'wait' } });
+    expect(verdicts([{ ...fine, givenUp: true }], shown)).toEqual({});
   });
 
   it('should be told apart by time', () => {

@@ -27,6 +27,9 @@ export interface UnknownJob {
 
 /** A key is looked for whole: rows of it that a look leaves out could be those whose jobs it sees. So the last one may go beyond this. */
 const UNKNOWN_A_LOOK = 1_000;
+/** So long after its call a job may be found that a person has given up, and so many of a key are thought of, the latest ones. */
+const GIVEN_UP_DAYS = 30;
+const GIVEN_UP_A_KEY = 200;
 
 /** Claims on accounts, and what a look has to know of them. An account can have several tenants, so none is named here. */
 @Injectable()
@@ -135,6 +138,26 @@ export class AccountsStore {
       .filter(({ id }) => id !== null)
       .map(({ equalsUnknownSince, ...row }) => ({ job: toJobRecord(row), equalsUnknownSince }));
     return { unknown, time: new DatabaseTime(now, askedAtMs) };
+  }
+
+  /**
+   * Jobs of these keys that a person has given up while nobody knew whether TensorPix has them. What shows up of them is not the job
+   * of an equal row that asked for something else.
+   */
+  async findGivenUp(accountId: string, observableKeys: string[]): Promise<JobRecord[]> {
+    const rows = await this.prisma.$queryRaw<JobRow[]>`
+      select ${JOB_COLUMNS}
+        from unnest(${observableKeys}::text[]) as k(key)
+       cross join lateral (
+         select * from jobs x
+          where x.account_id = ${accountId}::uuid and x.observable_key = decode(k.key, 'hex')
+            and x.unknown_since is not null and x.unknown_since > now() - ${GIVEN_UP_DAYS}::int * interval '1 day'
+            -- Inside a case no other index looks as good.
+            and case when x.unknown_since is not null
+                     then x.status = 'failed' and x.tensorpix_id is null and x.clean_looks < ${CLEAN_LOOKS_NEEDED}::int end
+          order by x.observable_key, x.unknown_since desc
+          limit ${GIVEN_UP_A_KEY}::int) j`;
+    return rows.map(toJobRecord);
   }
 
   /** The newest job that the account has at TensorPix for certain: a list without it is not whole. */

@@ -21,6 +21,8 @@ export interface UnknownCall {
   doubtedSince: Date | null;
   /** a person has been asked: only what can be adopted is of interest still */
   leftToPerson: boolean;
+  /** a person has given it up: nothing is looked for any more, and what it may have made is not for whoever asked for something else */
+  givenUp: boolean;
 }
 
 /** A job that TensorPix showed and that no row of the account owned. Times are the database's. */

@@ -111,7 +111,9 @@ export class JobsReconciler implements OnApplicationBootstrap {
     const mayCall = () => this.holdOn(accountId, lease);
     const calls = unknown.map(({ job, equalsUnknownSince }) => unknownCall(job, equalsUnknownSince));
     const look = await this.observer.look({ accountId, token, time, timing: this.timing, mayCall }, calls);
-    const verdicts = judge(calls, look, this.timing);
+    // Read last: what has become unknown during the look may have been given up since.
+    const givenUp = await this.accounts.findGivenUp(accountId, [...new Set(calls.map(({ key }) => key))]);
+    const verdicts = judge([...calls, ...givenUp.map((job) => unknownCall(job))], look, this.timing);
     const left: UnknownJob[] = [];
     for (const { job, equalsUnknownSince } of unknown) {
       const verdict = verdicts.get(job.id) ?? { kind: 'wait' };

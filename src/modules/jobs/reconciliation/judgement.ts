@@ -98,7 +98,7 @@ export function judgedFromMs({ equalsUnknownSince }: UnknownCall, { callTimeoutM
   return equalsUnknownSince.getTime() + callTimeoutMs + graceMs;
 }
 
-/** Pure: what a look means for the unknown calls of its account, all of them. */
+/** Pure: what a look means for the unknown calls of its account, all of them, beside those that were given up, which get no verdict. */
 export function judge(
   calls: readonly UnknownCall[],
   look: AccountLook,
@@ -109,7 +109,7 @@ export function judge(
   for (const equals of groupBy(calls, ({ key }) => key).values()) {
     const [{ key }] = equals as [UnknownCall];
     if (guards.waitsForCallsInFlight && look.inFlight.has(key)) {
-      for (const { id } of equals) verdicts.set(id, { kind: 'wait' });
+      for (const { id } of equals.filter(isJudged)) verdicts.set(id, { kind: 'wait' });
     } else judgeEquals(equals, look, timing, guards, verdicts);
   }
   return verdicts;
@@ -124,8 +124,10 @@ function judgeEquals(
 ): void {
   const fits = (call: UnknownCall, job: UnownedJob) => couldBeOurs(call, job, guards.exclusions);
   const classes = [...groupBy(calls, ({ input }) => canonicalJson(input)).values()];
-  for (const members of classes) {
-    const others = calls.filter((call) => !members.includes(call));
+  for (const alike of classes) {
+    const members = alike.filter(isJudged);
+    // What one that was given up has made serves whoever asked for the same, and nobody else.
+    const others = calls.filter((call) => !alike.includes(call));
     const candidates = look.unowned.filter((job) => isAdoptable(job) && members.some((call) => fits(call, job)));
     if (candidates.some((job) => others.some((call) => fits(call, job)))) {
       for (const { id } of members) verdicts.set(id, { kind: 'undecidable', cause: 'equal_in_the_list' });
@@ -135,6 +137,10 @@ function judgeEquals(
         verdicts.set(call.id, { kind: 'adopt', job, candidates: candidates.length });
     } else for (const call of members) verdicts.set(call.id, judgeAbsence(call, look, timing, guards));
   }
+}
+
+function isJudged({ givenUp }: UnknownCall): boolean {
+  return !givenUp;
 }
 
 function judgeAbsence(call: UnknownCall, look: AccountLook, timing: Timing, guards: Guards): Verdict {

@@ -1,6 +1,6 @@
 import { changeJob, type JobChange } from '../job-change.js';
 import type { JobRecord } from '../job-record.js';
-import { isLeftToPerson } from '../job-state.js';
+import { isLeftToPerson, isTerminal } from '../job-state.js';
 import type { UnknownCall } from './could-be-ours.js';
 import { CLEAN_LOOKS_NEEDED, type Verdict } from './judgement.js';
 import { observableOf } from './observable-key.js';
@@ -20,6 +20,7 @@ export function unknownCall(job: JobRecord, equalsUnknownSince: Date | null = nu
     cleanLookAt: job.cleanLookAt,
     doubtedSince: job.doubtedSince,
     leftToPerson: isLeftToPerson(job),
+    givenUp: isTerminal(job.status),
   };
 }
 
