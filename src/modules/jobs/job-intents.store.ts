@@ -84,8 +84,16 @@ export class JobIntentsStore {
       const hold = until && reason && !row.repeated ? { until, reason } : null;
       return { job: recordOf(intent, createdAt, hold), time: new DatabaseTime(now) };
     }
-    if (row.allowed) return 'key_taken';
+    if (row.allowed) return (await this.findOwn(intent)) ?? 'key_taken';
     return row.waits ? 'equal_unknown' : 'tenant_gone';
+  }
+
+  /**
+   * The row that an earlier run of the same statement has committed while this one waited for it: what took the key then was this
+   * very intent, and the snapshot of this run is older than that row. Whether it is sent, its claim tells.
+   */
+  private findOwn({ tenantId, id }: Intent): Promise<JobWithTime | null> {
+    return this.jobs.findRecord(tenantId, id);
   }
 }
 
