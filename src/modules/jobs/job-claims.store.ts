@@ -72,6 +72,17 @@ export class JobClaimsStore {
     return { jobs: rows.filter(isClaimed).map(toClaimedJob), putOff, walk: { endedAt, whole } };
   }
 
+  /** The rows that these claims hold. All that is being sent is walked over, which is what calls are under way. */
+  async findHeldAnyTenant(leaseTokens: string[]): Promise<JobWithTime[]> {
+    const rows = await this.prisma.$queryRaw<(JobRow & { now: Date })[]>`
+      select ${JOB_COLUMNS}, now() as now
+        from jobs j
+       where j.lease_expires_at is not null and j.status = 'submitting'
+         and case when j.status = 'submitting' then j.lease_token = any(${leaseTokens}::uuid[]) end
+       order by j.lease_expires_at`;
+    return rows.map(withTime);
+  }
+
   /** Rows whose sender died or stalled: the call may have been made. */
   async findExpiredSendsAnyTenant(limit: number): Promise<JobWithTime[]> {
     const rows = await this.prisma.$queryRaw<(JobRow & { now: Date })[]>`

@@ -23,6 +23,8 @@ import { inProgress, ReplayService } from './idempotency/replay.service.js';
 import { observableKey } from './reconciliation/observable-key.js';
 import { JobIntentsStore, type Inserted } from './job-intents.store.js';
 import type { JobWithTime } from './job-rows.js';
+import { LostClaims } from './lost-claims.js';
+import { unsentUnheard } from './submission-change.js';
 import { SubmissionService, type Submitted } from './submission.service.js';
 import { WaitingCaller } from './waiting-caller.js';
 
@@ -71,6 +73,7 @@ export class JobCreationService {
     @Inject(CONFIG) private readonly config: Config,
     private readonly intents: JobIntentsStore,
     private readonly submissions: SubmissionService,
+    private readonly lostClaims: LostClaims,
     private readonly wakeUps: WakeUps,
     private readonly tokens: TenantTokens,
     private readonly keys: KeyDirectory,
@@ -137,6 +140,7 @@ export class JobCreationService {
     const { id, kind } = intent;
     return this.intents.insert(intent).catch((error: unknown) => {
       if (!isDatabaseAway(error)) throw error;
+      if (intent.lease) this.lostClaims.add(intent.lease, unsentUnheard);
       const detail =
         'The database cannot be reached. Whether the job was recorded is not known: look for job_id before you send it again, or repeat the request with its Idempotency-Key.';
       throw new Problem('unavailable', detail, {

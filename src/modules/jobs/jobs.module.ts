@@ -17,6 +17,7 @@ import { JobIntentsStore } from './job-intents.store.js';
 import { JobChangesStore } from './job-changes.store.js';
 import { JobClaimsStore } from './job-claims.store.js';
 import { JobCreationService } from './job-creation.service.js';
+import { LostClaims } from './lost-claims.js';
 import { JobsController } from './jobs.controller.js';
 import { JobWatch } from './job-watch.js';
 import { JobsPoller } from './polling/jobs.poller.js';
@@ -42,6 +43,7 @@ import { TenantPaceStore } from './polling/tenant-pace.store.js';
     JobClaimsStore,
     TenantPaceStore,
     SubmissionRecorder,
+    LostClaims,
     SubmissionService,
     JobCreationService,
     JobCancelService,

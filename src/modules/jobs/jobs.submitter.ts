@@ -3,17 +3,20 @@ import { Logger } from '../../common/logging/logger.js';
 import { LoopRunner } from '../../common/loops/loop-runner.js';
 import { WakeUps } from '../../common/loops/wake-ups.js';
 import { UnderWay } from '../../common/loops/under-way.js';
+import { isDatabaseAway } from '../../common/prisma/database-errors.js';
 import { Occupancy } from '../../common/loops/occupancy.js';
 import type { Lease } from '../../common/loops/lease.js';
 import { TenantTokens, type OpenToken } from '../tenants/tenant-tokens.js';
 import { JobChangesStore } from './job-changes.store.js';
-import { JobClaimsStore, type ClaimedJob } from './job-claims.store.js';
+import { JobClaimsStore, type ClaimedJob, type Claims } from './job-claims.store.js';
+import { LostClaims } from './lost-claims.js';
 import type { JobChange } from './job-change.js';
 import type { JobRecord } from './job-record.js';
 import { expireSource, settleExpired, unsent } from './submission-change.js';
 import { SubmissionRecorder } from './submission-recorder.js';
 import { SubmissionService } from './submission.service.js';
 import { TenantRing } from './tenant-ring.js';
+import type { Turn } from './turns.sql.js';
 
 const INTERVAL_MS = 1_000;
 /** Calls under way at once in this process, those of waiting callers not counted. */
@@ -39,6 +42,7 @@ export class JobsSubmitter implements OnApplicationBootstrap {
     private readonly changes: JobChangesStore,
     private readonly submissions: SubmissionService,
     private readonly recorder: SubmissionRecorder,
+    private readonly lostClaims: LostClaims,
     private readonly tokens: TenantTokens,
     private readonly loops: LoopRunner,
     private readonly wakeUps: WakeUps,
@@ -61,9 +65,19 @@ export class JobsSubmitter implements OnApplicationBootstrap {
     const lease = this.submissions.newLease();
     const busy = this.tenants.busy(MAX_IN_FLIGHT_A_TENANT);
     const turn = { ...this.ring.stretch, limit: room, most: MAX_IN_FLIGHT_A_TENANT, busy };
-    const { jobs, putOff, walk } = await this.claims.claimDueAnyTenant(lease, turn);
+    const { jobs, putOff, walk } = await this.claim(lease, turn);
     for (const job of jobs) this.start(job, lease);
     return this.ring.goOn(walk, jobs.length + putOff > 0);
+  }
+
+  /** What a claim holds whose answer did not come, this process has not sent. */
+  private async claim(lease: Lease, turn: Turn): Promise<Claims> {
+    try {
+      return await this.claims.claimDueAnyTenant(lease, turn);
+    } catch (error) {
+      if (isDatabaseAway(error)) this.lostClaims.add(lease, unsent);
+      throw error;
+    }
   }
 
   async drain(): Promise<void> {

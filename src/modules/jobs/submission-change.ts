@@ -1,6 +1,6 @@
 import { presignedExpiry } from '../../common/outbound/presigned-url.js';
 import type { EnhancedImage } from '../tensorpix/answers.js';
-import { changeJob, type JobChange } from './job-change.js';
+import { changeJob, withKey, type JobChange } from './job-change.js';
 import { isFree, type ImageOutput, type JobRecord } from './job-record.js';
 import { isTerminal, type StatusReason } from './job-state.js';
 import type { Decision } from './submission-outcome.js';
@@ -124,6 +124,16 @@ export function unsentStrict(job: JobRecord, now: Date, answered: boolean): JobC
     data: { code: error.code },
     notify: !answered,
   });
+}
+
+/**
+ * As `unsent`, of a row that its create has claimed and not heard of: its caller was told so, and asks again by its key. Under strict
+ * handling nothing of it is left but the row.
+ */
+export function unsentUnheard(job: JobRecord, now: Date): JobChange {
+  return job.strict
+    ? withKey(unsentStrict(job, now, false), { kind: 'free' })
+    : withKey(unsent(job, now), { kind: 'open' });
 }
 
 /** The change of a row whose presigned source has expired before it was sent. */

@@ -11,6 +11,7 @@ import type { KeyEffect } from './idempotency/idempotency.sql.js';
 import { withKey } from './job-change.js';
 import type { JobRecord } from './job-record.js';
 import type { JobWithTime } from './job-rows.js';
+import { LostClaims } from './lost-claims.js';
 import { unsent, unsentStrict } from './submission-change.js';
 import { decide, type Decision, type SubmissionResult } from './submission-outcome.js';
 import { SubmissionRecorder } from './submission-recorder.js';
@@ -49,6 +50,7 @@ export class SubmissionService {
     private readonly tensorpix: TensorpixClient,
     private readonly tokens: TenantTokens,
     private readonly recorder: SubmissionRecorder,
+    private readonly lostClaims: LostClaims,
     private readonly pace: TenantPaceStore,
     private readonly metrics: Metrics,
     private readonly logger: Logger,
@@ -71,9 +73,10 @@ export class SubmissionService {
     return submission;
   }
 
-  /** Waits until no call is under way. */
+  /** Waits until no call is under way, and no claim is being put back. */
   async drain(): Promise<void> {
     while (this.underWay.size > 0) await Promise.allSettled(this.underWay);
+    await this.lostClaims.drain();
   }
 
   private async run(

@@ -164,6 +164,7 @@ const STATEMENTS: Statement[] = [
   ['a submission', recordIntent],
   ['a claim of jobs to be sent', (prisma) => new JobClaimsStore(prisma).claimDueAnyTenant(LEASE, TURN)],
   ['expired sends', (prisma) => new JobClaimsStore(prisma).findExpiredSendsAnyTenant(100)],
+  ['what lost claims hold', (prisma) => new JobClaimsStore(prisma).findHeldAnyTenant([LEASE.token])],
   ['a claim of accounts', (prisma) => new AccountsStore(prisma).claimDueAnyAccount(LEASE, 20)],
   ['waking forgotten accounts', (prisma) => new AccountsStore(prisma).wakeForgottenAnyAccount()],
   ['what is waited for', async (prisma) => new JobsStore(prisma).findStandings(await someJobs(300))],
