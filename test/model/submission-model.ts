@@ -24,6 +24,8 @@ export interface Row {
   /** A row that is not is only in its sender's memory. */
   committed: boolean;
   calls: number;
+  /** of these, those of unknown outcome */
+  unknownCalls: number;
   /** ids of TensorPix jobs that came for a row that had one */
   duplicates: number[];
 }
@@ -135,7 +137,7 @@ export class SubmissionModel {
       submittedAt: null,
     });
     const committed = this.protocol.intentFirst;
-    const row = { request, record, committed, calls: 0, duplicates: [] };
+    const row = { request, record, committed, calls: 0, unknownCalls: 0, duplicates: [] };
     this.rows.push(row);
     return this.claim(row, nowMs);
   }
@@ -219,7 +221,7 @@ export class SubmissionModel {
     if (row.record !== read) return;
     if (verdict.kind === 'adopt' && this.protocol.uniqueIds && this.ownerOf(verdict.job.id)) return;
     const job = this.protocol.strictIsFinal ? read : { ...read, strict: false };
-    this.write(row, verdictChange(job, verdict, at(lookBegunMs), at(nowMs)));
+    this.write(row, verdictChange(job, verdict, at(lookBegunMs), at(nowMs), at(nowMs), row.unknownCalls));
   }
 
   /** A person does not want to know any more what became of a row. */
@@ -236,6 +238,7 @@ export class SubmissionModel {
   write(row: Row, change: JobChange | null): void {
     if (!change) return;
     row.record = change.after;
+    row.unknownCalls += change.events.filter(({ type }) => type === 'job.unconfirmed').length;
     for (const { type, data } of change.events)
       if (type === 'job.upstream_duplicate') row.duplicates.push(Number(data.tensorpix_id));
   }

@@ -19,11 +19,15 @@ export interface ClaimedAccount {
   failures: number;
 }
 
-/** A job of unknown outcome, and the latest time at which one that TensorPix's list cannot tell from it was found to be so. */
 export interface UnknownJob {
   job: JobRecord;
+  /** the latest time at which one that TensorPix's list cannot tell from it was found to be unknown too */
   equalsUnknownSince: Date | null;
+  /** calls for it whose outcome was unknown, by its history: others were parked or given back */
+  unknownCalls: number;
 }
+
+type UnknownRow = JobRow & Omit<UnknownJob, 'job'> & { now: Date };
 
 /** A key is looked for whole: rows of it that a look leaves out could be those whose jobs it sees. So the last one may go beyond this. */
 const UNKNOWN_A_LOOK = 1_000;
@@ -110,11 +114,14 @@ export class AccountsStore {
    */
   async findUnknown(accountId: string): Promise<{ unknown: UnknownJob[]; time: DatabaseTime }> {
     const askedAtMs = performance.now();
-    const rows = await this.prisma.$queryRaw<(JobRow & { now: Date; equalsUnknownSince: Date | null })[]>`
+    const rows = await this.prisma.$queryRaw<UnknownRow[]>`
       select ${JOB_COLUMNS}, clock.now,
              (select max(e.unknown_since) from jobs e
                where e.account_id = j.account_id and e.observable_key = j.observable_key
-                 and e.unknown_since is not null) as "equalsUnknownSince"
+                 and e.unknown_since is not null) as "equalsUnknownSince",
+             case when j.attempt < 2 then 1
+                  else (select count(*)::int from job_events e where e.job_id = j.id and e.type = 'job.unconfirmed')
+             end as "unknownCalls"
         from (select now() as now) clock
         left join (
           select u.*
@@ -136,7 +143,11 @@ export class AccountsStore {
     const now = rows[0]?.now ?? new Date();
     const unknown = rows
       .filter(({ id }) => id !== null)
-      .map(({ equalsUnknownSince, ...row }) => ({ job: toJobRecord(row), equalsUnknownSince }));
+      .map(({ equalsUnknownSince, unknownCalls, ...row }) => ({
+        job: toJobRecord(row),
+        equalsUnknownSince,
+        unknownCalls,
+      }));
     return { unknown, time: new DatabaseTime(now, askedAtMs) };
   }
 

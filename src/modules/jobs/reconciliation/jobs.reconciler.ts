@@ -11,6 +11,7 @@ import { isUniqueViolation } from '../../../common/prisma/database-errors.js';
 import { TenantTokens } from '../../tenants/tenant-tokens.js';
 import { JobChangesStore } from '../job-changes.store.js';
 import type { JobRecord } from '../job-record.js';
+import { isLeftToPerson } from '../job-state.js';
 import { TenantPaceStore } from '../polling/tenant-pace.store.js';
 import { AccountObserver } from './account-observer.js';
 import { AccountsStore, type ClaimedAccount, type UnknownJob } from './accounts.store.js';
@@ -115,15 +116,16 @@ export class JobsReconciler implements OnApplicationBootstrap {
     const givenUp = await this.accounts.findGivenUp(accountId, [...new Set(calls.map(({ key }) => key))]);
     const verdicts = judge([...calls, ...givenUp.map((job) => unknownCall(job))], look, this.timing);
     const left: UnknownJob[] = [];
-    for (const { job, equalsUnknownSince } of unknown) {
+    for (const each of unknown) {
+      const { job, unknownCalls } = each;
       const verdict = verdicts.get(job.id) ?? { kind: 'wait' };
-      const change = verdictChange(job, verdict, look.begunAt, time.now(), time.latest());
+      const change = verdictChange(job, verdict, look.begunAt, time.now(), time.latest(), unknownCalls);
       const written = change !== null && (await this.write(change, lease));
       if (written && change) {
         this.metrics.verdicts.inc({ verdict: verdict.kind });
-        if (change.after.status === 'unconfirmed') left.push({ job: change.after, equalsUnknownSince });
+        if (change.after.status === 'unconfirmed') left.push({ ...each, job: change.after });
         this.report(change.after, verdict.kind, look);
-      } else left.push({ job, equalsUnknownSince });
+      } else left.push(each);
     }
     return { left, now: time.now() };
   }
@@ -161,8 +163,9 @@ export class JobsReconciler implements OnApplicationBootstrap {
     return restMs;
   }
 
-  private report({ id, tenantId, tensorpixId }: JobRecord, verdict: string, { begunAt }: AccountLook): void {
+  private report(job: JobRecord, verdict: string, { begunAt }: AccountLook): void {
+    const { id, tenantId, tensorpixId } = job;
     const fields = { job_id: id, tenant_id: tenantId, verdict, tensorpix_id: tensorpixId, look_begun_at: begunAt };
-    this.logger[verdict === 'undecidable' ? 'warn' : 'info'](fields, 'a job of unknown outcome was looked for');
+    this.logger[isLeftToPerson(job) ? 'warn' : 'info'](fields, 'a job of unknown outcome was looked for');
   }
 }

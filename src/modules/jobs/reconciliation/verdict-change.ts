@@ -5,6 +5,11 @@ import type { UnknownCall } from './could-be-ours.js';
 import { CLEAN_LOOKS_NEEDED, type Verdict } from './judgement.js';
 import { observableOf } from './observable-key.js';
 
+/** So many calls that TensorPix gave no usable answer to, and made nothing of; then a person is asked. */
+export const CALLS_IN_VAIN = 5;
+/** The second one that is repeated waits so long, each further one twice as long. Milliseconds. */
+const RESEND_BASE_MS = 2_000;
+
 /** The call of a row of unknown outcome, as far as judging it needs. */
 export function unknownCall(job: JobRecord, equalsUnknownSince: Date | null = null): UnknownCall {
   const unknownSince = job.unknownSince ?? job.updatedAt;
@@ -29,6 +34,7 @@ export function unknownCall(job: JobRecord, equalsUnknownSince: Date | null = nu
  *
  * @param lookBegunAt not after the look began
  * @param lookEndedAt not before it ended: the next one that counts begins a while after that
+ * @param unknownCalls the calls for this row whose outcome was unknown, this one among them
  */
 export function verdictChange(
   job: JobRecord,
@@ -36,6 +42,7 @@ export function verdictChange(
   lookBegunAt: Date,
   now: Date,
   lookEndedAt: Date = now,
+  unknownCalls = 1,
 ): JobChange | null {
   switch (verdict.kind) {
     case 'wait':
@@ -54,7 +61,7 @@ export function verdictChange(
     case 'clean':
       return isLeftToPerson(job) ? null : notFound(job, lookBegunAt, lookEndedAt, now);
     case 'absent':
-      return isLeftToPerson(job) ? null : absent(job, lookBegunAt, lookEndedAt, now);
+      return isLeftToPerson(job) ? null : absent(job, lookBegunAt, lookEndedAt, now, unknownCalls);
     case 'undecidable':
       if (isLeftToPerson(job)) return null;
       return changeJob(job, { statusReason: 'outcome_unknown' }, now, {
@@ -80,17 +87,20 @@ export function bind(
   return changeJob(job, patch, now, { steps, data: { tensorpix_id: found.id } });
 }
 
-/** TensorPix does not have the job: it is sent again, unless nobody wants that any more. */
+/** TensorPix does not have the job: it is sent again when it is due, unless nobody wants that any more. */
 export function resubmit(
   job: JobRecord,
   now: Date,
   steps: { name: string; data: Record<string, unknown> }[],
+  dueAt: Date = now,
 ): JobChange {
   if (job.cancelRequestedAt !== null) return changeJob(job, { status: 'canceled' }, now, { steps });
-  const patch = { status: 'submitting', statusReason: null, dueAt: now, unknownSince: null } as const;
+  const waits = dueAt > now;
+  const statusReason = waits ? 'upstream_unavailable' : null;
+  const patch = { status: 'submitting', statusReason, dueAt, unknownSince: null } as const;
   return changeJob(job, { ...patch, cleanLooks: 0, cleanLookAt: null, doubtedSince: null }, now, {
     steps,
-    data: { attempt: job.attempt, reason: 'not_at_tensorpix' },
+    data: { attempt: job.attempt, reason: 'not_at_tensorpix', ...(waits && { due_at: dueAt.toISOString() }) },
   });
 }
 
@@ -100,13 +110,20 @@ function notFound(job: JobRecord, lookBegunAt: Date, lookEndedAt: Date, now: Dat
   return changeJob(job, { cleanLooks: looks, cleanLookAt: lookEndedAt, doubtedSince: null }, now, { steps });
 }
 
-function absent(job: JobRecord, lookBegunAt: Date, lookEndedAt: Date, now: Date): JobChange {
+function absent(job: JobRecord, lookBegunAt: Date, lookEndedAt: Date, now: Date, unknownCalls: number): JobChange {
   const step = { name: 'not_found', data: notFoundData(job.cleanLooks + 1, lookBegunAt) };
-  if (!job.strict || job.cancelRequestedAt !== null) return resubmit(job, now, [step]);
   // Under strict handling nothing is sent again: whoever asked decides what follows.
+  const reason = job.strict ? 'strict_handling' : unknownCalls >= CALLS_IN_VAIN ? 'sent_in_vain' : null;
+  if (reason === null || job.cancelRequestedAt !== null)
+    return resubmit(job, now, [step], new Date(now.getTime() + resendPauseMs(unknownCalls)));
   const looks = { cleanLooks: CLEAN_LOOKS_NEEDED, cleanLookAt: lookEndedAt };
   const patch = { statusReason: 'outcome_unknown', ...looks } as const;
-  return changeJob(job, patch, now, { steps: [step, { name: 'undecided', data: { reason: 'strict_handling' } }] });
+  return changeJob(job, patch, now, { steps: [step, { name: 'undecided', data: { reason } }] });
+}
+
+/** The looks have taken their time already: only what meets no answer again and again waits for longer. */
+function resendPauseMs(unknownCalls: number): number {
+  return unknownCalls < 2 ? 0 : RESEND_BASE_MS * 2 ** (unknownCalls - 2);
 }
 
 function notFoundData(looks: number, lookBegunAt: Date): Record<string, unknown> {
