@@ -17,6 +17,8 @@ const TRIES = 5;
 /** TensorPix's answer is known only here: it is worth waiting for a database that restarts. Milliseconds. */
 const PATIENCE_MS = 30_000;
 
+const NOT_WRITTEN = 'the outcome of a call could not be written';
+
 /** TensorPix gave an id that another row of the account owns: what it did for this row is not known then. */
 const ID_OWNED: Decision = {
   kind: 'unconfirm',
@@ -48,8 +50,28 @@ export class SubmissionRecorder {
   /**
    * @param told what the caller gets of it
    * @returns the row as it is then
+   * @throws when there is none any more, because a standby that had not got it has taken over; or no database
    */
   async record(claimed: JobWithTime, outcome: Decision, lease: Lease, told: Told): Promise<JobRecord> {
+    const { tenantId, id } = claimed.job;
+    // What TensorPix made is known only here: whoever has to find it again finds it in the log.
+    const known = { job_id: id, tenant_id: tenantId, ...madeBy(outcome) };
+    try {
+      return await this.tryToRecord(claimed, outcome, lease, told, known);
+    } catch (error) {
+      this.logger.error(known, NOT_WRITTEN);
+      throw error;
+    }
+  }
+
+  /** @param known what the log is told of a call whose outcome cannot be written as it is */
+  private async tryToRecord(
+    claimed: JobWithTime,
+    outcome: Decision,
+    lease: Lease,
+    told: Told,
+    known: Record<string, unknown>,
+  ): Promise<JobRecord> {
     const { tenantId, id } = claimed.job;
     let current: JobWithTime | null = claimed;
     let decision = outcome;
@@ -67,13 +89,14 @@ export class SubmissionRecorder {
         if (await retryWhileAway(PATIENCE_MS, () => this.changes.apply(change, fence))) return this.noted(change);
       } catch (error) {
         if (!isUniqueViolation(error)) throw error;
-        this.logger.error({ job_id: id, tenant_id: tenantId }, 'TensorPix answered with the id of another job');
+        this.logger.error(known, 'TensorPix answered with the id of another job');
         decision = ID_OWNED;
       }
       current = await retryWhileAway(PATIENCE_MS, () => this.jobs.findRecord(tenantId, id));
     }
-    this.logger.error({ job_id: id, tenant_id: tenantId }, 'the outcome of a call could not be written');
-    return current?.job ?? claimed.job;
+    if (!current) throw new Error('the row of a job that was sent is gone');
+    this.logger.error(known, NOT_WRITTEN);
+    return current.job;
   }
 
   /** Changes a claimed row that was not sent, as long as the claim holds. Returns the row as it is then. */
@@ -113,4 +136,10 @@ export class SubmissionRecorder {
     }
     return after;
   }
+}
+
+/** What TensorPix has made, by its own name. */
+function madeBy(decision: Decision): { tensorpix_id?: number; enhanced_img_id?: string } {
+  if (decision.kind === 'bind') return { tensorpix_id: decision.created.id };
+  return decision.kind === 'finish' ? { enhanced_img_id: decision.image.id } : {};
 }
