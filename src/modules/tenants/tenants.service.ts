@@ -166,7 +166,8 @@ export class TenantsService {
   /** Whether TensorPix shows a job to a token; null when it does not say. */
   private async sees(token: string, tensorpixId: number): Promise<boolean | null> {
     const look = await lookUpJob(this.tensorpix, token, tensorpixId);
-    if (look.kind === 'ok') return true;
+    // What answers with another job has not shown this one.
+    if (look.kind === 'ok') return look.value.id === tensorpixId ? true : null;
     return isRefusedFor(look, 'not_found') ? false : null;
   }
 

@@ -114,6 +114,28 @@ describe('a token that two tenants share, replaced while nothing tells whose the
     },
   );
 
+  it('should be kept when TensorPix answers the look for a job with another one', async () => {
+    const team = await stage.team();
+    const other = await sharing(team);
+    const { body: job } = await stage.video(team, { video_url: sourceUrl('sim-stick') });
+    const id = job.tensorpix_id as number;
+    const before = await standing(team, other);
+    const token = rotated(team);
+    const { body } = await request(stage.simulator.url)
+      .get(`/api/jobs/${id}/`)
+      .set({ authorization: `Token ${team.token}` })
+      .expect(200);
+    const another = { ...(body as object), id: id + 1_000 };
+    const match = { method: 'GET', path: '/api/jobs/' };
+    stage.fault({ ...team, token }, { kind: 'body', status: 200, body: another }, { match });
+    const refused = await patchToken(team, token);
+    expect([refused.status, refused.body.code]).toEqual([503, 'unavailable']);
+    expect([await isKnown(token), ...(await standing(team, other))]).toEqual([false, ...before]);
+
+    stage.endFaults({ ...team, token });
+    expect((await patchToken(team, token)).status).toBe(200);
+  });
+
   it('should be kept when there is no job to tell by, until there is one', async () => {
     const team = await stage.team();
     const other = await sharing(team);

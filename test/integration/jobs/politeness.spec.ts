@@ -128,6 +128,30 @@ describe('the rate of calls with a token', () => {
     expect(await paceOf(team)).toMatchObject({ resting: false, calls_per_second: 10 });
   });
 
+  it('should not be changed by what was said of a token that is being replaced at this moment', async () => {
+    const team = await stage.team();
+    const token = await tokenOf(team);
+    const pace = stage.gateway.app.get(TenantPaceStore, { strict: false });
+    const session = await stage.pool.connect();
+    try {
+      await session.query('begin');
+      await session.query('select 1 from tenants where id = $1 for update', [team.id]);
+      await session.query(`update tenants set token_ciphertext = 'of a new token' where id = $1`, [team.id]);
+      let written = false;
+      const resting = pace.rest(team.id, 60_000, { token }).then(() => (written = true));
+      const waiting = `select 1 from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`;
+      await eventually(
+        () => stage.sql(waiting),
+        (rows) => rows.length > 0 || written,
+      );
+      await session.query('commit');
+      await resting;
+      expect(await paceOf(team)).toMatchObject({ resting: false, calls_per_second: 10 });
+    } finally {
+      session.release(true);
+    }
+  });
+
   it('should leave the first calls after a rest to jobs that wait to be sent', async () => {
     const team = await stage.team();
     await stage.video(team);

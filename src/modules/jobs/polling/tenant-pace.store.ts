@@ -83,7 +83,8 @@ export class TenantPaceStore {
 
   /**
    * TensorPix throttles: nothing is sent with this tenant's token before the time has passed, by any tenant that has it,
-   * on any replica, and half as fast afterwards.
+   * on any replica, and half as fast afterwards. A token that is being replaced at this moment is waited for: what was said of the old
+   * one does not let the new one rest.
    *
    * @param askedMs what TensorPix asked for; null: it did not say
    * @param learned what must still hold of the tenant; else nothing is changed
@@ -91,6 +92,16 @@ export class TenantPaceStore {
   async rest(tenantId: string, askedMs: number | null, { token, heldBy }: Learned): Promise<void> {
     const restMs = Math.max(LEAST_REST_MS, askedMs ?? 0);
     await this.prisma.$executeRaw`
+      with held as (
+        -- Tenants before their paces, as everywhere.
+        select t.account_id from tenants t
+         where t.id = ${tenantId}::uuid and t.token_ciphertext = ${token.ciphertext}::text
+           and (${heldBy?.token ?? null}::uuid is null or exists (
+                 select 1 from tenant_paces h
+                  where h.tenant_id = t.id and h.poll_lease_token = ${heldBy?.token ?? null}::uuid
+                    and h.poll_lease_expires_at > now()))
+           for key share
+      )
       update tenant_paces
          set rest_until = greatest(rest_until, now() + ${restMs}::float8 * interval '1 millisecond'),
              -- Several calls may be throttled at once: that is one message.
@@ -98,14 +109,9 @@ export class TenantPaceStore {
                                      else greatest(calls_per_second / 2, ${CALL_RATE.least}::float8) end
        where tenant_id = any(array(
          select p.tenant_id
-           from tenants t
-           join tenants sharing on sharing.account_id = t.account_id
+           from held
+           join tenants sharing on sharing.account_id = held.account_id
            join tenant_paces p on p.tenant_id = sharing.id
-          where t.id = ${tenantId}::uuid and t.token_ciphertext = ${token.ciphertext}::text
-            and (${heldBy?.token ?? null}::uuid is null or exists (
-                  select 1 from tenant_paces h
-                   where h.tenant_id = t.id and h.poll_lease_token = ${heldBy?.token ?? null}::uuid
-                     and h.poll_lease_expires_at > now()))
           order by p.tenant_id
             for update of p))`;
   }
