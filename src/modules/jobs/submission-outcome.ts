@@ -46,6 +46,12 @@ const FAILURE_CODES: Partial<Record<RefusalReason, string>> = {
   rate_limited: 'rate_limited',
 };
 
+/** Before TensorPix's own words, where a client would take them for the gateway's, of its own key. */
+const WHOSE_WORDS: Partial<Record<RefusalReason, string>> = {
+  token_rejected: "TensorPix rejects the tenant's token: ",
+  forbidden: "TensorPix forbids it to the tenant's token: ",
+};
+
 /**
  * Decides what a call means (contract, section 4). The outcome classes decide about money: only what certainly was not
  * done is repeated, and a free image, whose repetition costs nothing.
@@ -99,7 +105,8 @@ function decideRefusal(job: JobRecord, refusal: Refusal, strict: boolean, random
     };
   const code = FAILURE_CODES[refusal.reason] ?? 'upstream_error';
   const fields = refusal.status === 400 && { errors: refusal.errors, non_field_errors: refusal.nonFieldErrors };
-  return { kind: 'fail', error: { code, detail: refusal.detail, ...fields } };
+  const detail = (WHOSE_WORDS[refusal.reason] ?? '') + refusal.detail;
+  return { kind: 'fail', error: { code, detail, ...fields } };
 }
 
 /** What TensorPix asked for, if that is a pause at all; else a growing one of our own. Milliseconds. */

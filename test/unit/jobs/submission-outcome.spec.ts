@@ -150,7 +150,12 @@ describe('what follows from a call', () => {
     });
     expect(decide(VIDEO, refused('forbidden', 403), false)).toEqual({
       kind: 'fail',
-      error: { code: 'upstream_forbidden', detail: 'no' },
+      error: { code: 'upstream_forbidden', detail: "TensorPix forbids it to the tenant's token: no" },
+    });
+    // A client would take it for the gateway's own key.
+    expect(decide(VIDEO, refused('token_rejected', 401), false)).toEqual({
+      kind: 'fail',
+      error: { code: 'upstream_token_rejected', detail: "TensorPix rejects the tenant's token: no" },
     });
   });
 });

@@ -15,7 +15,7 @@ export function judgeBody(pasted: string, sent: string | null): DiagnosisCheck {
   if (sent !== null) return failed('body', differenceOf(pasted, sent));
   if (parseJson(pasted) === undefined)
     return failed('body', 'The pasted body is not JSON, as every body of the gateway is.');
-  return unjudged('body', 'No webhook of yours with this webhook-id is known, so that the body cannot be compared.');
+  return unjudged('body', 'There is no webhook-id of a webhook of yours to compare the body with.');
 }
 
 /** How a body differs from the one that was sent, in the most telling way. */
