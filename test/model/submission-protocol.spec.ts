@@ -1,7 +1,7 @@
 import { afterAll, describe, expect, it } from '@jest/globals';
 import { play, search, type SearchOptions } from './play.js';
 import { PROTOCOL, weakenedProtocols } from './protocol.js';
-import { LATE_EQUAL, TRAPS } from './traps.js';
+import { LAGGING_LIST, LATE_EQUAL, LATE_REFUSAL, TRAPS } from './traps.js';
 
 /**
  * The submission protocol against a model of TensorPix, over any order of calls, answers, crashes, looks and moments of the
@@ -34,7 +34,7 @@ const REMOVALS: Record<string, Removal> = {
   otherFields: { of: WRONG },
   complete: { of: DOUBLE, focus: { moves: ['submit'] } },
   searchedBeyond: { of: DOUBLE, focus: { moves: ['submit', 'leave'] } },
-  holdsNewest: { of: DOUBLE, focus: { moves: ['lag', 'submit'] } },
+  holdsNewest: { of: DOUBLE, scenario: LAGGING_LIST },
   lateEnough: { of: DOUBLE, focus: { moves: ['submit'] } },
   apart: { of: DOUBLE, focus: { moves: ['lapse', 'submit'] } },
   cleanLooks: { of: DOUBLE, focus: { moves: ['lapse', 'submit'] } },
@@ -46,7 +46,7 @@ const REMOVALS: Record<string, Removal> = {
   waitsForEquals: { of: DOUBLE, scenario: LATE_EQUAL },
   heedsGivenUp: { of: WRONG, focus: { moves: ['giveUp', 'submit'] } },
   checksLease: { of: DOUBLE, focus: { moves: ['submit', 'wake'] } },
-  fencesDecisions: { of: DOUBLE, focus: { moves: ['submit'], answers: ['refused', 'lost'] } },
+  fencesDecisions: { of: DOUBLE, scenario: LATE_REFUSAL },
   lateIdsBind: { of: /told and lost/ },
   uniqueIds: { of: /two rows own one job/ },
   strictIsFinal: { of: /strict request was sent again/ },

@@ -8,6 +8,10 @@ const WHOLE_LOOK: Step = { do: 'look', answers: 20, fault: 'none' };
 /** Found by no short search: it needs a second call within the few seconds that a lease has beyond its call. */
 export const LATE_EQUAL = 'an equal call begins late and is given the job of the first';
 
+/** Found by long searches: one or two scenarios in a hundred thousand. */
+export const LATE_REFUSAL = 'a sender that has lost its claim is refused what another has sent meanwhile';
+export const LAGGING_LIST = 'the list does not show the newest job yet';
+
 /** Scenarios that are easily got wrong, and that a short search may miss. */
 export const TRAPS: Record<string, Scenario> = {
   // Given to the earlier row, the job without a time leaves the later one with a job that was there before its call.
@@ -56,6 +60,33 @@ export const TRAPS: Record<string, Scenario> = {
       wait(2_500),
       WHOLE_LOOK,
       wait(500),
+    ],
+  },
+  // The refusal parks a row that somebody else is sending by then.
+  [LATE_REFUSAL]: {
+    weather: WEATHER,
+    steps: [
+      accept('plain', { ...LOST, answer: 'refused', stalls: true }),
+      wait(70_000),
+      { do: 'submit', call: null },
+      wait(120_000),
+      WHOLE_LOOK,
+      wait(120_000),
+      WHOLE_LOOK,
+      { do: 'submit', call: LOST },
+    ],
+  },
+  // Two looks at a list that lags behind show neither the job that is followed nor the one that is looked for.
+  [LAGGING_LIST]: {
+    weather: { ...WEATHER, servesVideos: false },
+    steps: [
+      { do: 'lag' },
+      accept('plain', { ...LOST, answer: 'given' }),
+      accept('plain', { ...LOST, answer: 'reset' }),
+      wait(120_000),
+      WHOLE_LOOK,
+      wait(60_000),
+      { do: 'look', answers: 20, fault: 'cut' },
     ],
   },
 };
