@@ -44,7 +44,7 @@ export class LostClaims {
   add(lease: Lease, changeOf: LostClaim['changeOf']): void {
     const untilMs = performance.now() + lease.durationMs + BEYOND_LEASE_MS;
     this.lost.set(lease.token, { lease, changeOf, untilMs });
-    this.running ??= this.run().finally(() => (this.running = null));
+    this.running ??= this.run();
   }
 
   /** Looks once more. What is not found then expires with its lease. */
@@ -59,9 +59,11 @@ export class LostClaims {
         if (!isPassing(error)) this.logger.error({ err: error }, 'lost claims could not be put back yet');
       });
       for (const [token, { untilMs }] of this.lost) if (untilMs < performance.now()) this.lost.delete(token);
-      if (last || this.lost.size === 0) return;
+      if (last || this.lost.size === 0) break;
       await pause(INTERVAL_MS);
     }
+    // Together with the last look at what is lost: what is added from here on begins anew.
+    this.running = null;
   }
 
   private async putBackFound(): Promise<void> {

@@ -12,8 +12,12 @@ export class RetryAllowance {
   /** @throws Problem 429 when so much waits already */
   async mustAllow(tenantId: string, most: number): Promise<void> {
     const { count } = await this.retries.findWaiting(tenantId);
-    if (count < most) return;
-    const detail = `${count} retries that you asked for wait to be sent; ask for more when they are, or cancel replays.`;
-    throw new Problem('rate_limited', detail, { retryAfterSeconds: FULL_RETRY_SECONDS });
+    if (count >= most) throw tooManyWaiting(count);
   }
+}
+
+/** 429, while so many wait. */
+export function tooManyWaiting(count: number): Problem {
+  const detail = `${count} retries that you asked for wait to be sent; ask for more when they are, or cancel replays.`;
+  return new Problem('rate_limited', detail, { retryAfterSeconds: FULL_RETRY_SECONDS });
 }

@@ -8,7 +8,7 @@ import { deliveryDetail, deliveryResource } from './delivery-resource.js';
 import { headerOf } from './diagnosis/pasted-headers.js';
 import { diagnose } from './diagnosis/signature-diagnosis.js';
 import { ManualRetriesStore, MOST_SINGLE, MOST_WAITING, type ReplayRange } from './manual-retries.store.js';
-import { RetryAllowance } from './retry-allowance.js';
+import { RetryAllowance, tooManyWaiting } from './retry-allowance.js';
 import type {
   CanceledReplaysResource,
   CancelReplaysDto,
@@ -70,11 +70,10 @@ export class WebhookDeliveriesService {
     const list = `webhook-replay/${tenantId}`;
     const range = rangeOf(dto);
     let after: PagePosition | null | undefined = this.cursors.decode(list, dto.cursor ?? undefined);
-    await this.allowance.mustAllow(tenantId, MOST_WAITING);
     let [replayed, read] = [0, 0];
     do {
       const batch = await this.retries.insertBatch(tenantId, range, after ?? undefined, READ_A_BATCH);
-      if (batch === null && read === 0) await this.allowance.mustAllow(tenantId, MOST_WAITING);
+      if (batch === null && read === 0) throw tooManyWaiting(MOST_WAITING);
       if (batch === null) break;
       replayed += batch.count;
       read += batch.read;
