@@ -56,6 +56,8 @@ export class PrismaService extends PrismaClient implements OnModuleDestroy {
     // An idle connection that breaks is dropped by its pool; whoever needs one gets another, or learns that there is none.
     for (const each of [pool, claims]) {
       each.on('error', () => undefined);
+      // Nor may one that breaks before whoever waited for it has seen it: an error without a listener ends the process.
+      each.on('connect', (client) => void client.on('error', () => undefined));
       dropVanished(each);
     }
     super({
