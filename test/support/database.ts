@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import * as path from 'node:path';
-import { afterAll, beforeAll, expect } from '@jest/globals';
+import { beforeAll, expect } from '@jest/globals';
 import pg from 'pg';
 import type { TestRun } from './global-setup.js';
 
@@ -16,18 +16,14 @@ const MAX_NAME_LENGTH = 63;
 
 /**
  * Gives the test file (or the describe block) a migrated database of its own. Call it outside of hooks, above hooks that use
- * the database: it is made in `beforeAll`. It is dropped afterwards if every test of the file so far has passed, else it is
- * kept and named.
+ * the database: it is made in `beforeAll`. It is dropped when everything of the file is closed and has passed, else it is kept
+ * and named at the end of the run.
  */
 export function useDatabase(): { url(): string } {
   let database: TestDatabase | undefined;
   beforeAll(async () => {
     database = await createDatabase();
-  });
-  afterAll(async () => {
-    if (!database) return;
-    if ('testFileFailed' in globalThis) console.log(`A test failed, so its database is kept: ${database.name}`);
-    else await database.drop();
+    globalThis.testDatabases.push(database.name);
   });
   return {
     url: () => {

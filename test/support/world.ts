@@ -52,19 +52,13 @@ export interface World {
 export function useWorld(env: NodeJS.ProcessEnv = {}, options: Partial<SimulatorOptions> = {}): World {
   const world = {} as World;
   let pool: pg.Pool | undefined;
-  // Hooks run in the order of their registration: everything is closed before the database is dropped.
-  afterAll(async () => {
-    await world.gateway?.close();
-    await world.simulator?.close();
-    await pool?.end();
-  });
   const database = useDatabase();
   beforeAll(async () => {
     const simulator = await startSimulator({ tokens: [TOKEN, OTHER_TOKEN], logBodies: true, ...options });
     const gateway = await startGateway(database.url(), simulator.url, env);
     const tenant = await createTenant(gateway.url, TOKEN);
     pool = new pg.Pool({ connectionString: database.url(), max: 4 });
-    // The database is dropped under connections that are idle.
+    // Tests cut connections that are idle.
     pool.on('error', () => undefined);
     const sql = async <Row>(text: string, values: unknown[] = []): Promise<Row[]> =>
       ((await pool?.query(text, values))?.rows ?? []) as Row[];
@@ -88,6 +82,11 @@ export function useWorld(env: NodeJS.ProcessEnv = {}, options: Partial<Simulator
       }
     };
     Object.assign(world, { simulator, gateway, tenant, sql, effects, transaction, auth: bearer(tenant) });
+  });
+  afterAll(async () => {
+    await world.gateway?.close();
+    await world.simulator?.close();
+    await pool?.end();
   });
   return world;
 }
