@@ -55,9 +55,15 @@ export async function createApp(config: Config, logger: Logger): Promise<NestFas
   registerBodyParsers(fastify);
   fastify.server.on('checkExpectation', answerExpectation);
   serveDocs(app);
-  await verifyKeys(app);
-  await app.init();
-  await fastify.ready();
+  try {
+    await verifyKeys(app);
+    await app.init();
+    await fastify.ready();
+  } catch (error) {
+    // Why it cannot start is what counts.
+    await app.close().catch(() => undefined);
+    throw error;
+  }
   return app;
 }
 
