@@ -10,27 +10,39 @@ const SECRET_ENDINGS =
 const SUSPICIOUS =
   /[?@#]|%3f|&quest|bearer|token|basic|tpg_|whsec_|secret|passw|key|authorization|credential|signature|cookie/i;
 
-/** Patterns of secrets inside free text. A query string is one too: presigned URLs carry their signature there. */
-const TEXT_RULES: [RegExp, string][] = [
+/** What has a value in a query string. */
+const ASSIGNS = /=|%3D|\\u003d/i;
+
+/**
+ * What hides secrets inside free text. A query string is one too: presigned URLs carry their signature there. Texts are anybody's
+ * and long: no pattern may look at a character again for each place where it could begin.
+ */
+const TEXT_RULES: ((text: string) => string)[] = [
   // any query string, also where the URL is escaped or has lost its scheme
-  [/(?:\?|%3F|&quest;)(?=[^\s"'<>]*(?:=|%3D|\\u003d))[^\s"'<>]+/gi, `?${REDACTED}`],
-  [/(\bhttps?:\/\/[^\s?#"'<>]+)#[^\s"'<>]+/gi, `$1#${REDACTED}`],
+  (text) => text.replace(/(?:\?|%3F|&quest;)[^\s"'<>]+/gi, (query) => (ASSIGNS.test(query) ? `?${REDACTED}` : query)),
+  (text) => text.replace(/\bhttps?:\/\/[^\s"'<>]+/gi, withoutFragment),
   // credentials inside a URL, up to the last @
-  [/(\b[a-z][a-z0-9+.-]*:\/\/)[^\s/"'<>]*@/gi, `$1${REDACTED}@`],
-  [/\b(Bearer|Token|Basic)(\s+["']?)[^\s"',;]{8,}/gi, `$1$2${REDACTED}`],
-  [/tpg_[A-Za-z0-9_-]+/g, `tpg_${REDACTED}`],
-  [/whsec_[A-Za-z0-9+/=_-]+/g, `whsec_${REDACTED}`],
+  (text) => text.replace(/:\/\/[^\s/"'<>]*@/g, `://${REDACTED}@`),
+  (text) => text.replace(/\b(Bearer|Token|Basic)(\s+["']?)[^\s"',;]{8,}/gi, `$1$2${REDACTED}`),
+  (text) => text.replace(/tpg_[A-Za-z0-9_-]+/g, `tpg_${REDACTED}`),
+  (text) => text.replace(/whsec_[A-Za-z0-9+/=_-]+/g, `whsec_${REDACTED}`),
   // name=value and name: value, with any quotes
-  [
-    /([\w-]*(?:token|secret|passw(?:or)?d|api[-_]?key|access[-_]?key|authorization|credential|signature|encryption[-_]?keys?|cookie)\w*\\?["']?\s*(?:=|:|%3D|\\u003d)\s*\\?["']?)[^\s"'&,;\\}]+/gi,
-    `$1${REDACTED}`,
-  ],
+  (text) =>
+    text.replace(
+      /((?:token|secret|passw(?:or)?d|api[-_]?key|access[-_]?key|authorization|credential|signature|encryption[-_]?keys?|cookie)\w{0,40}\\?["']?\s*(?:=|:|%3D|\\u003d)\s*\\?["']?)[^\s"'&,;\\}]+/gi,
+      `$1${REDACTED}`,
+    ),
 ];
+
+function withoutFragment(url: string): string {
+  const at = url.indexOf('#');
+  return at === -1 || at === url.length - 1 ? url : `${url.slice(0, at)}#${REDACTED}`;
+}
 
 /** A text that may be logged or stored as an error: tokens, secrets, credentials and query strings are taken out. */
 export function redactText(text: string): string {
   if (!SUSPICIOUS.test(text)) return text;
-  return TEXT_RULES.reduce((result, [pattern, replacement]) => result.replace(pattern, replacement), text);
+  return TEXT_RULES.reduce((result, hide) => hide(result), text);
 }
 
 /** A copy of a value that may be logged; never throws. Errors become `{type, message, code, at, cause}`. */

@@ -7,6 +7,8 @@ import { passesQuickly } from './quick-check.js';
 import { FormFields, readTextFields } from './text-fields.js';
 
 const MAX_SHOWN_NAME = 100;
+/** Of the fields that we do not know, so many are named. */
+const MAX_UNKNOWN = 50;
 
 type Dto<T extends object> = new () => T;
 
@@ -59,10 +61,13 @@ function instantiate<T extends object>(
   const fields = fieldsOf(dto);
   const instance = new dto();
   const values = instance as Record<string, unknown>;
+  let unknown = 0;
   for (const [name, value] of Object.entries(source)) {
     const definition = fields.get(name);
-    if (!definition) errors[prefix + shownName(name)] = ['is not a known field'];
-    else if (definition.nested && isPlainObject(value)) {
+    if (!definition) {
+      unknown += 1;
+      if (unknown <= MAX_UNKNOWN) errors[prefix + shownName(name)] = ['is not a known field'];
+    } else if (definition.nested && isPlainObject(value)) {
       values[name] = instantiate(definition.nested, value, errors, `${prefix}${name}.`);
     } else values[name] = value;
   }
@@ -78,7 +83,9 @@ function instantiate<T extends object>(
 
 /** A name that we do not know may be anything, even a body in the wrong place: bounded, and without secrets. */
 function shownName(name: string): string {
-  return Array.from(redactText(name)).slice(0, MAX_SHOWN_NAME).join('');
+  return Array.from(redactText(name.slice(0, 4 * MAX_SHOWN_NAME)))
+    .slice(0, MAX_SHOWN_NAME)
+    .join('');
 }
 
 function isPlainObject(value: unknown): value is Record<string, unknown> {

@@ -184,7 +184,7 @@ function messages(value: unknown): string[] {
 /** Upstream text as it may be stored and shown: without secrets and NUL, and bounded. */
 function cleanText(text: string): string {
   // Cut between characters: half a surrogate pair could not be stored.
-  return Array.from(redactText(text.replaceAll('\0', '')))
+  return Array.from(redactText(text.slice(0, 4 * MAX_DETAIL_LENGTH).replaceAll('\0', '')))
     .slice(0, MAX_DETAIL_LENGTH)
     .join('');
 }
