@@ -3,7 +3,9 @@ import { randomUUID } from 'node:crypto';
 import pg from 'pg';
 import { CONFIG, type Config } from '../config/config.js';
 import { Logger } from '../logging/logger.js';
+import { readConnectionParameters } from '../prisma/connection-parameters.js';
 import { SESSION_BOUNDS } from '../prisma/session-bounds.js';
+import { isUnanswered, socketOf } from '../prisma/vanished-connections.js';
 import { backoffMs } from './backoff.js';
 
 /** What there may be to do: webhooks that are due, jobs to be sent, tenants to be looked at, news of TensorPix's host. */
@@ -17,6 +19,8 @@ const RECONNECT_BASE_MS = 500;
 const RECONNECT_CAP_MS = 30_000;
 const CONNECT_TIMEOUT_MS = 5_000;
 const KEEP_ALIVE_MS = 30_000;
+/** A host that has vanished answers no goodbye. */
+const END_MS = 1_000;
 
 /**
  * Wakes loops before their interval is over: those of this process at once, those of other replicas by NOTIFY, on a
@@ -33,11 +37,14 @@ export class WakeUps implements OnApplicationBootstrap, OnModuleDestroy {
   private reconnecting: NodeJS.Timeout | null = null;
   private failures = 0;
   private closed = false;
+  private readonly parameters: pg.ClientConfig;
 
   constructor(
     @Inject(CONFIG) private readonly config: Config,
     private readonly logger: Logger,
-  ) {}
+  ) {
+    this.parameters = readConnectionParameters(config.databaseUrl);
+  }
 
   onApplicationBootstrap(): void {
     void this.connect();
@@ -47,7 +54,7 @@ export class WakeUps implements OnApplicationBootstrap, OnModuleDestroy {
     this.closed = true;
     if (this.reconnecting) clearTimeout(this.reconnecting);
     if (this.gathering) clearTimeout(this.gathering);
-    await this.client?.end().catch(() => undefined);
+    if (this.client) await endWithin(this.client, END_MS);
   }
 
   on(topic: Topic, waker: () => void): void {
@@ -70,23 +77,25 @@ export class WakeUps implements OnApplicationBootstrap, OnModuleDestroy {
   private async notify(): Promise<void> {
     const topics = [...this.rung];
     this.rung.clear();
+    const { client } = this;
     try {
-      await this.client?.query('select pg_notify($1, $2)', [CHANNEL, `${this.instance} ${topics.join(' ')}`]);
-    } catch {
-      // The connection tells of its end itself.
+      await client?.query('select pg_notify($1, $2)', [CHANNEL, `${this.instance} ${topics.join(' ')}`]);
+    } catch (error) {
+      // It tells of its end itself, but not when the other side has vanished without a word.
+      if (client && isUnanswered(error)) socketOf(client).destroy();
     }
     this.gathering = this.rung.size > 0 ? setTimeout(() => void this.notify(), GATHER_MS) : null;
   }
 
   private async connect(): Promise<void> {
     const client = new pg.Client({
-      connectionString: this.config.databaseUrl,
       options: this.config.databaseOptions,
       connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
       query_timeout: CONNECT_TIMEOUT_MS,
       ...SESSION_BOUNDS,
       keepAliveInitialDelayMillis: KEEP_ALIVE_MS,
       application_name: 'tensorpix-gateway wake-ups',
+      ...this.parameters,
     });
     client.on('notification', ({ payload = '' }) => this.receive(payload));
     // One that breaks while it connects says so twice.
@@ -127,4 +136,10 @@ export class WakeUps implements OnApplicationBootstrap, OnModuleDestroy {
     if (sender === this.instance) return;
     for (const topic of TOPICS) if (topics.includes(topic)) this.wake(topic);
   }
+}
+
+async function endWithin(client: pg.Client, ms: number): Promise<void> {
+  const timer = setTimeout(() => socketOf(client).destroy(), ms);
+  await client.end().catch(() => undefined);
+  clearTimeout(timer);
 }

@@ -4,6 +4,7 @@ import { createHash } from 'node:crypto';
 import pg from 'pg';
 import { Prisma, PrismaClient } from '../../generated/prisma/client.js';
 import { CONFIG, type Config } from '../config/config.js';
+import { readConnectionParameters } from './connection-parameters.js';
 import { SESSION_BOUNDS } from './session-bounds.js';
 import { ANSWER_TIMEOUT_MS, dropVanished } from './vanished-connections.js';
 
@@ -42,7 +43,6 @@ export class PrismaService extends PrismaClient implements OnModuleDestroy {
   constructor(@Inject(CONFIG) config: Config) {
     const { databaseSchema: schema, databaseOptions } = config;
     const options: pg.PoolConfig = {
-      connectionString: config.databaseUrl,
       connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
       idleTimeoutMillis: IDLE_TIMEOUT_MS,
       query_timeout: ANSWER_TIMEOUT_MS,
@@ -50,6 +50,7 @@ export class PrismaService extends PrismaClient implements OnModuleDestroy {
       // The last of two settings counts.
       options: [databaseOptions, ...SESSION_OPTIONS, `-c search_path="${schema}"`].join(' ').trim(),
       application_name: 'tensorpix-gateway',
+      ...readConnectionParameters(config.databaseUrl),
     };
     const pool = new pg.Pool({ ...options, max: POOL_SIZE });
     const claims = new pg.Pool({ ...options, max: 1 });

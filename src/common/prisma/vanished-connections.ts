@@ -20,10 +20,15 @@ export function dropVanished(pool: pg.Pool): void {
   pool.on('remove', (client) => void unused.delete(client));
   pool.on('release', (error: Error | undefined, client) => {
     // A transaction that is given up gives its connection back without an error, though it still waits for an answer.
-    const vanished = error ? NO_ANSWER.test(error.message) : isWaiting(client);
+    const vanished = error ? isUnanswered(error) : isWaiting(client);
     if (!error) unused.add(client);
     if (vanished) for (const each of [...unused]) socketOf(each).destroy();
   });
+}
+
+/** Whether a statement failed because nothing came back. */
+export function isUnanswered(error: unknown): boolean {
+  return error instanceof Error && NO_ANSWER.test(error.message);
 }
 
 function isWaiting(client: pg.PoolClient): boolean {
@@ -31,6 +36,6 @@ function isWaiting(client: pg.PoolClient): boolean {
 }
 
 /** pg has no way to end a connection without a word from the other side. */
-function socketOf(client: pg.PoolClient): Socket {
+export function socketOf(client: pg.ClientBase): Socket {
   return (client as unknown as { connection: { stream: Socket } }).connection.stream;
 }
