@@ -54,6 +54,11 @@ export class Metrics {
     'Jobs of unknown outcome that no look settles any more',
     [],
   );
+  readonly logLinesDropped = this.counter(
+    'gateway_log_lines_dropped_total',
+    'Log lines lost because nobody reads standard output',
+    [],
+  );
   readonly eventStreamsEnded = this.counter('gateway_event_streams_ended_total', 'Event streams that have ended', [
     'reason',
   ]);

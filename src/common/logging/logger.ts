@@ -1,5 +1,6 @@
 import { Injectable, type LoggerService } from '@nestjs/common';
 import { pino, type DestinationStream, type Logger as Pino } from 'pino';
+import { openLogOutput } from './log-output.js';
 import { redact, redactText } from './redact.js';
 
 type Fields = Record<string, unknown>;
@@ -8,6 +9,7 @@ type Fields = Record<string, unknown>;
 @Injectable()
 export class Logger {
   private readonly pino: Pino;
+  private dropped: () => void = () => undefined;
 
   constructor(level: string, destination?: DestinationStream) {
     const options = {
@@ -18,8 +20,12 @@ export class Logger {
       // Our redaction has already seen the error; pino's serializer would expect an instance.
       serializers: { err: (value: unknown) => value },
     };
-    // Written at once: asynchronous lines are lost by a crash, and block the exit when their reader has gone.
-    this.pino = pino(options, destination ?? pino.destination({ sync: true }));
+    this.pino = pino(options, destination ?? openLogOutput(() => this.dropped()));
+  }
+
+  /** Sets who is told of each line that could not be written. */
+  onDrop(listener: () => void): void {
+    this.dropped = listener;
   }
 
   debug(fields: Fields, message: string): void {
