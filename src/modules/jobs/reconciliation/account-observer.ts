@@ -112,9 +112,14 @@ export class AccountObserver {
   /** What a page has shown is remembered even when the next one does not come. */
   private async listAndNote({ accountId, token }: ObservationContext, limit: number, offset: number) {
     const page = await this.tensorpix.listJobs(token, limit, offset);
-    const shown = page.kind === 'ok' ? page.value.items.map(({ id }) => id) : [];
-    await this.sightings.note(accountId, shown);
-    return page;
+    if (page.kind !== 'ok') return page;
+    await this.sightings.note(
+      accountId,
+      page.value.items.map(({ id }) => id),
+    );
+    // A whole list is held at once: what a job has produced is most of it, and says nothing of whose it is.
+    const items = page.value.items.map((item) => ({ ...item, output: null }));
+    return { ...page, value: { ...page.value, items } };
   }
 
   /** An ended job may have left the list: its input video, or its result, has not. */

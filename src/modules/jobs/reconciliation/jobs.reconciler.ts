@@ -21,7 +21,8 @@ import { nextLookInMs } from './look-pace.js';
 import { unknownCall, verdictChange } from './verdict-change.js';
 
 const INTERVAL_MS = 1_000;
-const MAX_IN_FLIGHT = 20;
+/** Each holds the whole list of an account, of up to 20,000 jobs: some 30 MB. */
+const MAX_IN_FLIGHT = 8;
 /** Above one call, for the statements between two calls; the claim is renewed before each. Milliseconds. */
 const LEASE_MARGIN_MS = 10_000;
 const FORGOTTEN_INTERVAL_MS = 30_000;
