@@ -12,17 +12,20 @@ import { Draining } from './common/draining.js';
 import { Problem } from './common/errors/problem.js';
 import { ProblemFilter } from './common/errors/problem.filter.js';
 import { BODY_LIMIT_BYTES, registerBodyParsers } from './common/http/body-parsers.js';
+import { GracefulClose } from './common/http/graceful-close.js';
 import { registerRequestContext, requestIdOf } from './common/http/request-context.js';
 import { RequestLog } from './common/http/request-log.js';
 import type { Logger } from './common/logging/logger.js';
 import { LoopRunner } from './common/loops/loop-runner.js';
+import { Metrics } from './common/metrics.js';
 import { isMissingTable } from './common/prisma/database-errors.js';
 import { registerAuthentication } from './modules/tenants/auth.guard.js';
 import { Authenticator } from './modules/tenants/authenticator.js';
 import { SubmissionService } from './modules/jobs/submission.service.js';
 
 const MAX_HEADER_BYTES = 16_384;
-const IDLE_SWEEP_MS = 100;
+/** For a request to arrive. Milliseconds. */
+const REQUEST_TIMEOUT_MS = 30_000;
 
 /**
  * The whole application, ready to listen: what main and the tests both use.
@@ -32,6 +35,7 @@ export async function createApp(config: Config, logger: Logger): Promise<NestFas
   const adapter = new FastifyAdapter({
     logger: false,
     bodyLimit: BODY_LIMIT_BYTES,
+    requestTimeout: REQUEST_TIMEOUT_MS,
     http: { maxHeaderSize: MAX_HEADER_BYTES, requireHostHeader: false },
     genReqId: requestIdOf,
     requestIdHeader: false,
@@ -49,7 +53,9 @@ export async function createApp(config: Config, logger: Logger): Promise<NestFas
   const filter = app.get(ProblemFilter);
   const filterOf = () => filter;
   app.useGlobalFilters(filter);
+  logger.onDrop(() => app.get(Metrics).logLinesDropped.inc());
   const fastify = app.getHttpAdapter().getInstance();
+  app.get(GracefulClose).watch(fastify);
   registerRequestContext(fastify, { requestLog: app.get(RequestLog), draining: app.get(Draining) });
   registerAuthentication(fastify, app.get(Authenticator));
   registerBodyParsers(fastify);
@@ -67,20 +73,6 @@ export async function createApp(config: Config, logger: Logger): Promise<NestFas
   return app;
 }
 
-/**
- * Waits for the requests under way. A connection that is kept alive after its last answer would hold up the close until
- * its keep-alive time is over, so idle ones are closed again and again.
- */
-async function closeServer(app: NestFastifyApplication): Promise<void> {
-  const fastify = app.getHttpAdapter().getInstance();
-  const sweep = setInterval(() => fastify.server.closeIdleConnections(), IDLE_SWEEP_MS);
-  try {
-    await fastify.close();
-  } finally {
-    clearInterval(sweep);
-  }
-}
-
 async function verifyKeys(app: NestFastifyApplication): Promise<void> {
   try {
     await app.get(CanaryStore).verify();
@@ -94,10 +86,14 @@ async function verifyKeys(app: NestFastifyApplication): Promise<void> {
 export async function shutDown(app: NestFastifyApplication): Promise<void> {
   app.get(Draining).begin();
   await app.get(LoopRunner).stopAll();
-  await closeServer(app);
+  await app.get(GracefulClose).close(app.getHttpAdapter().getInstance());
   await app.get(SubmissionService).drain();
   await app.close();
 }
+
+const REFUSED_BY_PARSER: Record<string, string> = {
+  ERR_HTTP_REQUEST_TIMEOUT: `The request did not arrive within ${REQUEST_TIMEOUT_MS / 1000} seconds.`,
+};
 
 /** What Node's parser refuses before there is a request: headers over 16 kB, broken HTTP, a request that never ends. */
 function answerClientError(error: NodeJS.ErrnoException, socket: Socket): void {
@@ -105,7 +101,7 @@ function answerClientError(error: NodeJS.ErrnoException, socket: Socket): void {
   const problem =
     error.code === 'HPE_HEADER_OVERFLOW'
       ? new Problem('headers_too_large', 'The headers are larger than 16 kB.')
-      : new Problem('validation_failed', 'This is not a valid HTTP request.');
+      : new Problem('validation_failed', REFUSED_BY_PARSER[error.code ?? ''] ?? 'This is not a valid HTTP request.');
   const { head, body } = rawAnswer(problem, randomUUID());
   const lines = Object.entries(head).map(([name, value]) => `${name}: ${value}`);
   socket.end([`HTTP/1.1 ${problem.status} ${STATUS_CODES[problem.status]}`, ...lines, '', body].join('\r\n'));

@@ -1,6 +1,6 @@
 import type { NestFastifyApplication } from '@nestjs/platform-fastify';
 import { ConfigError, parseConfig, type Config } from './common/config/config.js';
-import type { Logger } from './common/logging/logger.js';
+import { Ending } from './main.ending.js';
 
 /** A start that cannot succeed says why in one line and never shows a value. */
 function refuse(error: ConfigError): never {
@@ -18,6 +18,7 @@ function readConfig(): Config {
 }
 
 async function main(): Promise<void> {
+  const ending = new Ending();
   const config = readConfig();
   // Megabytes, and seconds of a small container's CPU: loaded once it is clear that the start can succeed.
   const [{ createApp, shutDown }, { Logger }] = await Promise.all([
@@ -26,13 +27,16 @@ async function main(): Promise<void> {
   ]);
   const logger = new Logger(config.logLevel);
   try {
-    const app = await createApp(config, logger).catch(nameDatabase);
-    await listen(app, config, () => shutDown(app));
-    logger.info({ url: await app.getUrl(), role: config.role }, 'listening');
-    const stop = onceStopped(config, logger, () => shutDown(app));
-    process.on('SIGTERM', stop);
-    process.on('SIGINT', stop);
+    const starting = createApp(config, logger);
+    let closing: Promise<void> | null = null;
+    const close = (): Promise<void> => (closing ??= starting.then(shutDown, () => undefined));
+    ending.prepare({ logger, timeoutMs: config.shutdownTimeoutMs, close });
+    const app = await starting.catch(nameDatabase);
+    if (!ending.begun) await listen(app, config, close);
+    if (!ending.begun) logger.info({ url: await app.getUrl(), role: config.role }, 'listening');
   } catch (error) {
+    // Loops run before anybody listens: what they have begun is being drained.
+    if (ending.begun) return;
     if (error instanceof ConfigError) refuse(error);
     logger.error({ err: error }, 'the start failed');
     process.exit(1);
@@ -65,30 +69,6 @@ async function listen(app: NestFastifyApplication, config: Config, close: () => 
     const reason = UNHEARD[code ?? ''];
     throw reason === undefined ? error : new ConfigError(reason);
   }
-}
-
-/** Drains, then exits with 0; a drain that takes too long ends with 1, and what it left is found by the next replica. */
-function onceStopped(config: Config, logger: Logger, close: () => Promise<void>): (signal: string) => void {
-  let stopping = false;
-  return (signal) => {
-    if (stopping) return;
-    stopping = true;
-    logger.info({ signal }, 'draining');
-    setTimeout(() => {
-      logger.error({}, 'the drain took too long');
-      process.exit(1);
-    }, config.shutdownTimeoutMs).unref();
-    close().then(
-      () => {
-        logger.info({}, 'stopped');
-        process.exit(0);
-      },
-      (error: unknown) => {
-        logger.error({ err: error }, 'the drain failed');
-        process.exit(1);
-      },
-    );
-  };
 }
 
 await main();

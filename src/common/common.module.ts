@@ -6,6 +6,7 @@ import { Keyring } from './crypto/keyring.js';
 import { Draining } from './draining.js';
 import { ProblemFilter } from './errors/problem.filter.js';
 import { Cursors } from './http/cursor.js';
+import { GracefulClose } from './http/graceful-close.js';
 import { RequestLog } from './http/request-log.js';
 import { Logger } from './logging/logger.js';
 import { LoopRunner } from './loops/loop-runner.js';
@@ -22,6 +23,7 @@ export class CommonModule {
       Metrics,
       RequestLog,
       Draining,
+      GracefulClose,
       Cursors,
       PrismaService,
       CanaryStore,

@@ -23,9 +23,18 @@ export async function killAll(): Promise<void> {
   await Promise.all([...processes].map((child) => endOf(child, 'SIGKILL')));
 }
 
+/** Where standard output goes instead of being collected: a file descriptor. */
+interface Output {
+  stdout?: number | 'pipe';
+}
+
 /** Starts a program in the project's directory; what it writes is collected. */
-export function startProgram(args: string[], env: NodeJS.ProcessEnv): { child: ChildProcess; output: () => string } {
-  const child = spawn(process.execPath, args, { cwd: PROJECT, env, stdio: ['ignore', 'pipe', 'pipe'] });
+export function startProgram(
+  args: string[],
+  env: NodeJS.ProcessEnv,
+  { stdout = 'pipe' }: Output = {},
+): { child: ChildProcess; output: () => string } {
+  const child = spawn(process.execPath, args, { cwd: PROJECT, env, stdio: ['ignore', stdout, 'pipe'] });
   processes.add(child);
   child.once('exit', () => processes.delete(child));
   const chunks: string[] = [];
@@ -45,10 +54,11 @@ export async function startGatewayProcess(
   databaseUrl: string,
   tensorpixUrl: string,
   overrides: NodeJS.ProcessEnv = {},
+  to: Output = {},
 ): Promise<GatewayProcess> {
   const port = await freePort();
   const env = { ...plainEnv(), ...gatewayEnv(databaseUrl, tensorpixUrl, { PORT: String(port), ...overrides }) };
-  const { child, output } = startProgram(['dist/main.js'], env);
+  const { child, output } = startProgram(['dist/main.js'], env, to);
   const url = `http://127.0.0.1:${port}`;
   await eventually(async () => {
     if (child.exitCode !== null) throw new Error(`the gateway ended with ${child.exitCode}: ${output()}`);
