@@ -51,6 +51,25 @@ class Wire {
 
 const database = useDatabase();
 
+/** Past the wire. */
+async function direct(sql: string, values: unknown[] = []): Promise<unknown[]> {
+  const client = new pg.Client({ connectionString: database.url() });
+  await client.connect();
+  try {
+    return (await client.query<Record<string, unknown>>(sql, values)).rows;
+  } finally {
+    await client.end();
+  }
+}
+
+async function wakeUpSessions(): Promise<number[]> {
+  const rows = await direct(
+    `select pid from pg_stat_activity
+      where datname = current_database() and application_name = 'tensorpix-gateway wake-ups'`,
+  );
+  return rows.map((row) => (row as { pid: number }).pid);
+}
+
 describe('a database that is away', () => {
   let simulator: Simulator;
   let wire: Wire;
@@ -113,6 +132,7 @@ describe('a database that is away', () => {
   it('should hold up nobody for long when it vanished without a word, and be over with the connections to it', async () => {
     // Many connections, so that going through one after the other would not end in time.
     await Promise.all(Array.from({ length: 40 }, () => request(gateway.url).get('/v1/jobs').set(auth).expect(200)));
+    const before = await eventually(wakeUpSessions, (pids) => pids.length === 1);
     wire.freeze();
     const answers = await Promise.all([
       request(gateway.url).post('/v1/jobs').set(auth).send(VIDEO),
@@ -123,6 +143,9 @@ describe('a database that is away', () => {
     expect(answers.map(({ status }) => status)).toEqual([503, 503, 503]);
     await request(gateway.url).get('/health/ready').expect(200);
     await request(gateway.url).post('/v1/jobs').set(auth).send(VIDEO).expect(201);
+    // What is to be done is told to other replicas, soon over a new connection.
+    await request(gateway.url).post('/v1/jobs').set(auth).set('prefer', 'respond-async').send(VIDEO).expect(202);
+    await eventually(wakeUpSessions, (pids) => pids.some((pid) => !before.includes(pid)));
   });
 
   it('should end no event stream, which goes on when it is back, and should tell a new one to come back', async () => {
@@ -137,14 +160,11 @@ describe('a database that is away', () => {
       ': unavailable\nretry: 5000\n\n',
       'late',
     ]);
-    const direct = new pg.Client({ connectionString: database.url() });
-    await direct.connect();
-    await direct.query(
+    await direct(
       `with job as (update jobs set status = 'failed', finished_at = now(), sequence = 3 where id = $1 returning *)
        insert into job_events (job_id, sequence, tenant_id, type) select id, 3, tenant_id, 'job.failed' from job`,
       [id],
     );
-    await direct.end();
     await eventually(gateway.logs, (logs) => logs.includes('cannot be looked at'));
     expect(reader.over).toBeNull();
     wire.cut = false;
