@@ -21,13 +21,19 @@ export interface Relay {
 /** Stands between a client and a server on this machine, notes what passes, and may rewrite the answers. */
 export async function startRelay(target: string, rewrite: (exchange: Relayed) => string): Promise<Relay> {
   const relayed: Relayed[] = [];
+  let isOpen = true;
   const server = createServer((request, response) => {
-    void relay(target, request, response, rewrite).then((exchange) => relayed.push(exchange));
+    relay(target, request, response, rewrite, () => isOpen).then(
+      (exchange) => relayed.push(exchange),
+      // The server behind is away, or the client is.
+      () => response.destroy(),
+    );
   });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   const { port } = server.address() as AddressInfo;
   const close = (): Promise<void> =>
     new Promise((resolve) => {
+      isOpen = false;
       server.close(() => resolve());
       server.closeAllConnections();
     });
@@ -39,10 +45,11 @@ async function relay(
   request: IncomingMessage,
   response: ServerResponse,
   rewrite: (exchange: Relayed) => string,
+  isOpen: () => boolean,
 ): Promise<Relayed> {
   const body = await textOf(request);
   const { method = 'GET', url: path = '/' } = request;
-  const answer = await sendAgainIfReset(() => send(`${target}${path}`, method, request, body));
+  const answer = await sendAgainIfReset(() => send(`${target}${path}`, method, request, body), isOpen);
   const exchange: Relayed = {
     method,
     path,
@@ -57,12 +64,15 @@ async function relay(
 }
 
 /** The server behind is a mock without memory: a connection that it drops while it starts is worth another try. */
-async function sendAgainIfReset(attempt: () => Promise<IncomingMessage>): Promise<IncomingMessage> {
+async function sendAgainIfReset(
+  attempt: () => Promise<IncomingMessage>,
+  isOpen: () => boolean,
+): Promise<IncomingMessage> {
   for (let tries = 1; ; tries += 1) {
     try {
       return await attempt();
     } catch (error) {
-      if (tries === 5) throw error;
+      if (tries === 5 || !isOpen()) throw error;
       await new Promise((resolve) => setTimeout(resolve, 100 * tries));
     }
   }
