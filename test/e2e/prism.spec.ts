@@ -2,7 +2,6 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { TensorpixClient } from '../../src/modules/tensorpix/tensorpix.client.js';
 import { useDatabase } from '../support/database.js';
 import {
-  freePort,
   killAll,
   plainEnv,
   startGatewayProcess,
@@ -10,6 +9,7 @@ import {
   type GatewayProcess,
 } from '../support/gateway-process.js';
 import { createTenant, eventually, startGateway, type TestTenant } from '../support/gateway.js';
+import { freePort } from '../support/ports.js';
 import { startRelay, type Relay, type Relayed } from '../support/relay.js';
 
 /**

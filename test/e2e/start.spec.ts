@@ -4,8 +4,9 @@ import { once } from 'node:events';
 import pg from 'pg';
 import { startSimulator, type Simulator } from '../../simulator/simulator.js';
 import { createDatabase, useDatabase, type TestDatabase } from '../support/database.js';
-import { endOf, freePort, killAll, plainEnv, startGatewayProcess, startProgram } from '../support/gateway-process.js';
+import { endOf, killAll, plainEnv, startGatewayProcess, startProgram } from '../support/gateway-process.js';
 import { createTenant, eventually, gatewayEnv } from '../support/gateway.js';
+import { freePort } from '../support/ports.js';
 import { runNode } from '../support/programs.js';
 import { startReceiver } from '../support/receiver.js';
 

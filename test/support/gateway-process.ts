@@ -1,8 +1,8 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { createServer, type AddressInfo } from 'node:net';
 import { fileURLToPath } from 'node:url';
 import { eventually, gatewayEnv } from './gateway.js';
+import { freePort } from './ports.js';
 
 const PROJECT = fileURLToPath(new URL('../..', import.meta.url));
 
@@ -71,14 +71,6 @@ export async function isReady(url: string): Promise<boolean> {
   const answer = await fetch(`${url}/health/ready`).catch(() => null);
   await answer?.body?.cancel();
   return answer?.ok ?? false;
-}
-
-export async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const { port } = server.address() as AddressInfo;
-  await new Promise((resolve) => server.close(resolve));
-  return port;
 }
 
 export async function endOf(child: ChildProcess, signal: NodeJS.Signals): Promise<number | null> {

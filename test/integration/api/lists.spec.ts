@@ -1,7 +1,7 @@
 import { beforeAll, describe, expect, it } from '@jest/globals';
 import request from 'supertest';
 import { createTenant, eventually, type TestTenant } from '../../support/gateway.js';
-import { startReceiver } from '../../support/receiver.js';
+import { freePort } from '../../support/ports.js';
 import {
   ADMIN,
   bearer,
@@ -135,9 +135,7 @@ describe('lists', () => {
   });
 
   it('should be filtered by callbacks that have not got through', async () => {
-    const gone = await startReceiver();
-    await gone.close();
-    const id = await create({ callback_url: gone.url });
+    const id = await create({ callback_url: `http://127.0.0.1:${await freePort()}` });
     await create();
     const { data } = await eventually(
       () => get('?callback=undelivered'),

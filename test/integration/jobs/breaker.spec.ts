@@ -3,7 +3,7 @@ import request from 'supertest';
 import { JobsSubmitter } from '../../../src/modules/jobs/jobs.submitter.js';
 import { startSimulator, type Simulator } from '../../../simulator/simulator.js';
 import { createTenant, eventually, startGateway, type Gateway } from '../../support/gateway.js';
-import { freePort } from '../../support/gateway-process.js';
+import { freePort } from '../../support/ports.js';
 import { CREATE_IMAGE, idOf, sourceUrl, useStage, type Team } from '../../support/stage.js';
 
 const CIRCUIT = 'gateway_tensorpix_circuit_open';

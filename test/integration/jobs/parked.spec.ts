@@ -3,7 +3,7 @@ import request from 'supertest';
 import { JobsSubmitter } from '../../../src/modules/jobs/jobs.submitter.js';
 import { startSimulator, type Simulator } from '../../../simulator/simulator.js';
 import { ADMIN_KEY, createTenant, startGateway, type Gateway } from '../../support/gateway.js';
-import { freePort } from '../../support/gateway-process.js';
+import { freePort } from '../../support/ports.js';
 import { idOf, sourceUrl, useStage, type Team } from '../../support/stage.js';
 
 const stage = useStage({ env: { GATEWAY_ROLE: 'api' } });

@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import type { AddressInfo, Socket } from 'node:net';
 import { Webhook } from 'standardwebhooks';
 import { eventually } from '../gateway.js';
+import { freePort } from '../ports.js';
 import type { Random } from '../crash/random.js';
 import { nowMs } from './clock.js';
 import type { Ports } from './connections.js';
@@ -64,7 +65,11 @@ export class CallbackReceiver {
   /** Takes connections: at first on any free port, then on the same again. */
   async open(): Promise<void> {
     // While nobody listens, somebody else may have the port for a moment.
-    this.server = await eventually(() => listen((...both) => this.take(...both), this.port), Boolean, 60_000);
+    this.server = await eventually(
+      async () => listen((...both) => this.take(...both), this.port || (await freePort())),
+      Boolean,
+      60_000,
+    );
     this.port = (this.server?.address() as AddressInfo).port;
   }
 

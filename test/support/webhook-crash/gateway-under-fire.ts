@@ -2,7 +2,8 @@ import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import { eventually } from '../gateway.js';
-import { freePort, isReady, plainEnv } from '../gateway-process.js';
+import { isReady, plainEnv } from '../gateway-process.js';
+import { freePort } from '../ports.js';
 import { nowMs } from './clock.js';
 import type { Connections, Instance } from './connections.js';
 
