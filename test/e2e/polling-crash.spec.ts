@@ -5,10 +5,12 @@ import { useDatabase } from '../support/database.js';
 import { killAll, startGatewayProcess, type GatewayProcess } from '../support/gateway-process.js';
 import { createTenant, eventually, startGateway, type Gateway } from '../support/gateway.js';
 
-/** So that a lease lasts 16 seconds. */
-const ENV = { TENSORPIX_TIMEOUT_MS: '1000', POLL_MIN_INTERVAL_MS: '200', POLL_MAX_INTERVAL_MS: '1000' };
+/** So that a lease lasts 20 seconds. */
+const ENV = { TENSORPIX_TIMEOUT_MS: '5000', POLL_MIN_INTERVAL_MS: '200', POLL_MAX_INTERVAL_MS: '1000' };
 /** A look is at most as quick as this: two that overlap show. */
 const SLOW_MS = 300;
+/** A page of a look that is to last longer than all of a test. */
+const SLOW_PAGE_MS = 1_500;
 const NEVER_MS = 3_600_000;
 
 const database = useDatabase();
@@ -60,15 +62,20 @@ async function team(jobs: number): Promise<Team> {
        from tenants t, generate_series($2::bigint, $3::bigint) as n where t.id = $1`,
     [id, first, last],
   );
-  await pool.query(`update tenant_paces set poll_due_at = now() - interval '1 second' where tenant_id = $1`, [id]);
-  return { id, token, jobs: Array.from({ length: jobs }, (_, i) => first + i) };
+  const made = { id, token, jobs: Array.from({ length: jobs }, (_, i) => first + i) };
+  await makeLookDue(made, '-1 second');
+  return made;
+}
+
+async function makeLookDue({ id }: Team, after: string): Promise<void> {
+  await pool.query('update tenant_paces set poll_due_at = now() + $2::interval where tenant_id = $1', [id, after]);
 }
 
 const worker = (): Promise<GatewayProcess> =>
   startGatewayProcess(database.url(), simulator.url, { ...ENV, GATEWAY_ROLE: 'worker' });
 
-function slow(token: string): void {
-  simulator.control.addFault({ match: { path: '/api/jobs/', token }, fault: { kind: 'slow', delay_ms: SLOW_MS } });
+function slow({ token }: Team, delayMs = SLOW_MS): void {
+  simulator.control.addFault({ match: { path: '/api/jobs/', token }, fault: { kind: 'slow', delay_ms: delayMs } });
 }
 
 const listCalls = ({ token }: Team) =>
@@ -117,10 +124,13 @@ async function pauseInALook(of: Team, { pid }: GatewayProcess): Promise<void> {
 describe('a replica that stands still beyond its lease', () => {
   it('should change nothing with what it knows when it wakes (invariant 8)', async () => {
     const stalled = await team(5);
-    slow(stalled.token);
+    slow(stalled);
     const [first = 0] = stalled.jobs;
     simulator.control.changeJob(first, { progress: 0.9 });
+    // The look in which it pauses is the first: nothing is known of the job yet.
+    await makeLookDue(stalled, '1 hour');
     const sleeper = await worker();
+    await makeLookDue(stalled, '-1 second');
     await pauseInALook(stalled, sleeper);
     expect(await progressOf(stalled)).toBeNull();
     await eventually(
@@ -145,7 +155,7 @@ describe('a replica that stands still beyond its lease', () => {
 describe('a replica that is killed in the middle of its looks', () => {
   it('should be replaced, with no tenant looked at by two at once, and every job ends once', async () => {
     const teams = await Promise.all(Array.from({ length: 10 }, () => team(20)));
-    for (const { token } of teams) slow(token);
+    for (const each of teams) slow(each);
     const [killed] = await Promise.all([worker(), worker()]);
     await eventually(
       () => teams.every((each) => listCalls(each).length >= 3),
@@ -172,7 +182,7 @@ describe('a replica that is killed in the middle of its looks', () => {
 describe('a huge tenant', () => {
   it('should not delay small ones (invariant 16)', async () => {
     const huge = await team(3_000);
-    slow(huge.token);
+    slow(huge, SLOW_PAGE_MS);
     await worker();
     await eventually(
       () => listCalls(huge).length,
