@@ -42,11 +42,11 @@ describe('two gateways that are killed again and again while TensorPix fails', (
       pace: { longestUpMs: 800, stills: 0.04 },
       points: POINTS,
       hits: HITS,
-      longestLoadMs: 300_000,
+      longestLoadMs: 450_000,
       log: (progress) => console.log(progress),
     });
     say(line);
     expect(violations).toBe('');
     expect(POINTS.filter((point) => (hits.get(point) ?? 0) < HITS)).toEqual([]);
-  }, 600_000);
+  }, 900_000);
 });
