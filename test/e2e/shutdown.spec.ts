@@ -7,8 +7,8 @@ import { isReady, killAll, startGatewayProcess, type GatewayProcess } from '../s
 import { createTenant, eventually, type TestTenant } from '../support/gateway.js';
 import { startReceiver, type Receiver } from '../support/receiver.js';
 
-/** A drain that does not end within ten seconds, with calls of two, is one that hangs: the process then exits with 1. */
-const ENV = { TENSORPIX_TIMEOUT_MS: '5000', SHUTDOWN_TIMEOUT_MS: '10000' };
+/** A drain that does not end within thirty seconds, with calls of two, is one that hangs: the process then exits with 1. */
+const ENV = { TENSORPIX_TIMEOUT_MS: '20000', SHUTDOWN_TIMEOUT_MS: '30000' };
 const TOKEN = 'token-0123456789';
 const database = useDatabase();
 let simulator: Simulator;
