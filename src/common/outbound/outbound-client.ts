@@ -24,6 +24,11 @@ export interface OutboundClientOptions {
   readonly dnsTtlMs?: number;
   /** Origins whose connections are kept at once. Default 256. */
   readonly maxOrigins?: number;
+  /**
+   * What a body may take once the status is known, in milliseconds. A receiver that names no length and keeps the connection
+   * open, as simple servers do, would else cost the whole wall clock each time. Default 500.
+   */
+  readonly bodyPatienceMs?: number;
   /** Certificates to trust instead of the system's; for tests. */
   readonly ca?: string | Buffer;
 }
@@ -39,17 +44,12 @@ export interface OutboundRequest {
 
 const DEFAULT_DNS_TTL_MS = 5_000;
 const DEFAULT_MAX_ORIGINS = 256;
+const DEFAULT_BODY_PATIENCE_MS = 500;
 const SWEEP_INTERVAL_MS = 10_000;
 const MAX_IDLE_MS = 30_000;
 /** Addresses tried within one attempt, and what one may take as long as there is another. */
 const MAX_ADDRESSES = 4;
 const CONNECT_SHARE_MS = 3_000;
-
-/**
- * What a body may take once the status is known, in milliseconds. A receiver that names no length and keeps the connection
- * open, as simple servers do, would else cost the whole wall clock each time.
- */
-const BODY_PATIENCE_MS = 500;
 
 type MutablePhases = { -readonly [Phase in keyof OutboundPhases]: OutboundPhases[Phase] };
 
@@ -171,7 +171,7 @@ export class OutboundClient {
           else reject(failure);
         },
         () => deadline.lateness(),
-        () => deadline.endWithin(BODY_PATIENCE_MS),
+        () => deadline.endWithin(this.options.bodyPatienceMs ?? DEFAULT_BODY_PATIENCE_MS),
       );
       deadline.onStop(
         (failure) => reader.interrupt(failure),

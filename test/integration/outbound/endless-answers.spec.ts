@@ -80,7 +80,8 @@ describe('an answer that never ends', () => {
   const whereOpenssl = spawnSync('openssl', ['version']).status === 0 ? it : it.skip;
   whereOpenssl('should be given up in the tickets of TLS, of which openssl sends many', async () => {
     const server = await startTicketServer();
-    const outcome = await post(clientWith({ ca: RECEIVER_CERT }), `https://receiver.test:${server.port}/`);
+    const client = clientWith({ timeoutMs: NEVER_MS, ca: RECEIVER_CERT });
+    const outcome = await post(client, `https://receiver.test:${server.port}/`);
     server.stop();
     expect(classOf(outcome)).toBe('too_large');
   });
@@ -99,7 +100,7 @@ describe('an answer that never ends', () => {
         socket.once('data', () => flood(socket, answer, '\r\n'));
       }),
     );
-    const client = clientWith();
+    const client = clientWith({ timeoutMs: NEVER_MS });
     expect(classOf(await post(client, `http://receiver.test:${receiver.port}/`))).toBe('response 200');
     await closed;
     // The system's buffers hold some of it.
@@ -108,9 +109,12 @@ describe('an answer that never ends', () => {
 });
 
 describe('answers that end', () => {
+  /** A connection on which an answer was not read to its end in time is not used again. */
+  const PATIENT = { timeoutMs: NEVER_MS, bodyPatienceMs: NEVER_MS };
+
   it('should be read from one connection however many they are', async () => {
     const receiver = await running(startHttp((_request, response) => void response.end('x'.repeat(60_000))));
-    const client = clientWith();
+    const client = clientWith(PATIENT);
     const url = `http://receiver.test:${receiver.port}/`;
     for (let count = 0; count < 30; count++) expect(classOf(await post(client, url))).toBe('response 200');
     expect(receiver.connections()).toBe(1);
@@ -122,7 +126,7 @@ describe('answers that end', () => {
         socket.on('data', () => socket.write(`${CHUNKED}${'1\r\nx\r\n'.repeat(65_536)}0\r\n\r\n`));
       }),
     );
-    const client = clientWith();
+    const client = clientWith(PATIENT);
     const url = `http://receiver.test:${receiver.port}/`;
     for (let count = 0; count < 3; count++) expect(classOf(await post(client, url))).toBe('response 200');
     expect(receiver.connections()).toBe(1);
