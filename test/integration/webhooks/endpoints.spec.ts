@@ -6,7 +6,7 @@ import type { ReceivedWebhook } from '../../support/receiver.js';
 import { idOf, useStage, type Team } from '../../support/stage.js';
 
 const stage = useStage({
-  env: { CALLBACK_RETRY_SCHEDULE_MS: '20,20,20', CALLBACK_TIMEOUT_MS: '2000' },
+  env: { CALLBACK_RETRY_SCHEDULE_MS: '20,20,20', CALLBACK_TIMEOUT_MS: '30000' },
   simulator: { queueMs: 3_600_000 },
 });
 let paths = 0;
