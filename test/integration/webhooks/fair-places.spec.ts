@@ -98,7 +98,7 @@ describe('receivers that let all others wait', () => {
       select gen_random_uuid(), $1, 'https://' || $2 || n || '.example.com', now() - interval '1 minute'
         from generate_series(1, $3::int) as n`;
     await stage.sql(insert, [tenantId, 'a', 100]);
-    const gate = new ReceiverGate();
+    const gate = new ReceiverGate(() => 0);
     const store = stage.gateway.app.get(DeliveryClaimsStore, { strict: false });
     const claim = async () => {
       const { empty } =
