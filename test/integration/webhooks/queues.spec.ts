@@ -156,6 +156,8 @@ describe('a queue', () => {
         [id, sequence],
       );
       const begun = begin();
+      // It is waited for below, whatever happens until then.
+      begun.catch(() => undefined);
       await eventually(
         () =>
           stage.sql(`select 1 from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`),
