@@ -5,6 +5,8 @@ type Queue = readonly TracedReceipt[];
 
 /** Half of the time after which a sender gives a request up. */
 const SEEN_IN_TIME_MS = 500;
+/** They do not answer at once: what they have not answered they had no time to. */
+const SLOW_RECEIVERS = ['silent', 'slow'];
 
 /**
  * Two requests of one job at one receiver at once, where the sender of the earlier one was there all the time.
@@ -20,7 +22,9 @@ export function findOverlaps(byQueue: ReadonlyMap<string, Queue>): string[] {
       const same =
         isLateRepeat(later, queue) || wasSeenLate(later)
           ? undefined
-          : underWay.find((earlier) => !wasAway(earlier, later) && !isLateRepeat(earlier, queue));
+          : underWay.find(
+              (earlier) => !wasAway(earlier, later) && !isLateRepeat(earlier, queue) && !wasGivenUpUnseen(earlier),
+            );
       underWay.push(later);
       if (!same) continue;
       violations.push(`at once: ${describe(same)} and ${describe(later)}`);
@@ -35,8 +39,22 @@ export function findOverlaps(byQueue: ReadonlyMap<string, Queue>): string[] {
  * A receiver that never answers keeps a request until its sender gives it up. One that is over as soon as it is seen was
  * sent long before: on a busy machine the receiver comes to it late.
  */
-function wasSeenLate({ receiver, arrivedAtMs, overAtMs }: TracedReceipt): boolean {
-  return receiver === 'silent' && overAtMs - arrivedAtMs < SEEN_IN_TIME_MS;
+function wasSeenLate(receipt: TracedReceipt): boolean {
+  return (receipt.receiver === 'silent' && isSoonOver(receipt)) || wasGivenUpUnseen(receipt);
+}
+
+/**
+ * Its sender lived and did not wait for the answer of a receiver that takes its time: so it was sent long before it was seen,
+ * and when it was under way is not known.
+ */
+function wasGivenUpUnseen(receipt: TracedReceipt): boolean {
+  const { receiver, status, arrivedAtMs, overAtMs, sender } = receipt;
+  const wasKilled = sender.killedAtMs !== null && sender.killedAtMs >= arrivedAtMs && sender.killedAtMs <= overAtMs;
+  return SLOW_RECEIVERS.includes(receiver) && status === null && !wasKilled && isSoonOver(receipt);
+}
+
+function isSoonOver({ arrivedAtMs, overAtMs }: TracedReceipt): boolean {
+  return overAtMs - arrivedAtMs < SEEN_IN_TIME_MS;
 }
 
 /** The earlier one's sender was killed before the later one came, or stood still and lost its claim. */
