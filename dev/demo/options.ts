@@ -16,6 +16,8 @@ export interface DemoOptions {
   timeoutMs: number;
   videoUrl: string;
   imageUrl: string;
+  /** What the simulator takes for the video. */
+  durationMs: number;
   /** The account at the real TensorPix; null: the simulator. */
   account: { baseUrl: string; token: string } | null;
 }
@@ -26,6 +28,8 @@ const IMAGE_URL = 'https://dummyimage.com/600x400/000/fff';
 const TENSORPIX_URL = 'https://backend.tensorpix.ai';
 
 const TIMEOUT_S = 120;
+/** Long enough to watch, short enough not to wait. */
+const DURATION_S = 6;
 /** A job can sit in TensorPix's queue for minutes. */
 const REAL_TIMEOUT_S = 1_800;
 
@@ -45,6 +49,7 @@ Environment:
   TENSORPIX_BASE_URL    the TensorPix that the token is for; default ${TENSORPIX_URL}
   DEMO_VIDEO_URL        the video, instead of TensorPix's sample
   DEMO_IMAGE_URL        the image, instead of TensorPix's sample
+  DEMO_DURATION_S       seconds that the simulated TensorPix takes for the video; default ${DURATION_S}
   LOG_LEVEL             of the gateway; default info
   NO_COLOR              no colors
 `;
@@ -66,6 +71,7 @@ export function parseOptions(args: string[], env: NodeJS.ProcessEnv): DemoOption
       1_000 * (flags.timeout === undefined ? defaultTimeoutS : wholeNumber('--timeout', flags.timeout, 1, 86_400)),
     videoUrl: env.DEMO_VIDEO_URL || VIDEO_URL,
     imageUrl: env.DEMO_IMAGE_URL || IMAGE_URL,
+    durationMs: 1_000 * wholeNumber('DEMO_DURATION_S', env.DEMO_DURATION_S || String(DURATION_S), 1, 3_600),
     account: token === null ? null : { token, baseUrl: httpOrigin('TENSORPIX_BASE_URL', env, TENSORPIX_URL) },
   };
 }
@@ -80,10 +86,10 @@ function parseFlags(args: string[]) {
   }
 }
 
-function wholeNumber(flag: string, text: string, min: number, max: number): number {
+function wholeNumber(name: string, text: string, min: number, max: number): number {
   const value = Number(text);
   if (!/^\d+$/.test(text) || value < min || value > max) {
-    throw new UsageError(`${flag} must be a whole number from ${min} to ${max}`);
+    throw new UsageError(`${name} must be a whole number from ${min} to ${max}`);
   }
   return value;
 }

@@ -18,20 +18,21 @@ interface MlModel {
 }
 
 const SIMULATOR_TOKEN = 'demo-token';
-/** Long enough to watch, short enough not to wait. */
 const QUEUE_MS = 1_000;
-const DURATION_MS = 6_000;
 const SUPER_RESOLUTION = 1;
 const CATALOGUE_TIMEOUT_MS = 30_000;
 
 /** The real TensorPix if there is a token for it, else a simulator that ends with `lifetime`. */
-export async function openTensorpix({ account }: DemoOptions, lifetime: Lifetime): Promise<TensorpixAccount> {
+export async function openTensorpix(
+  { account, durationMs }: DemoOptions,
+  lifetime: Lifetime,
+): Promise<TensorpixAccount> {
   if (account !== null) return { ...account, real: true };
   const simulator = await startSimulator({
     tokens: [SIMULATOR_TOKEN],
     credits: 1_000,
     queueMs: QUEUE_MS,
-    durationMs: DURATION_MS,
+    durationMs,
   });
   lifetime.atEnd('the simulator', () => simulator.close());
   return { baseUrl: simulator.url, token: SIMULATOR_TOKEN, real: false };

@@ -14,7 +14,14 @@ import { eventually } from '../support/gateway.js';
 const PROJECT = fileURLToPath(new URL('../..', import.meta.url));
 const PRELOAD = new URL('../../dev/demo/end-with-parent.js', import.meta.url).href;
 /** What the shell of a developer may hold. */
-const CLEAN = { NODE_OPTIONS: '', TENSORPIX_TOKEN: '', DEMO_VIDEO_URL: '', DEMO_IMAGE_URL: '', LOG_LEVEL: '' };
+const CLEAN = {
+  NODE_OPTIONS: '',
+  TENSORPIX_TOKEN: '',
+  DEMO_VIDEO_URL: '',
+  DEMO_IMAGE_URL: '',
+  DEMO_DURATION_S: '',
+  LOG_LEVEL: '',
+};
 const PATIENCE_MS = 110_000;
 
 /** The demo as a process of its own, which does not outlive the tests. */
@@ -64,7 +71,8 @@ describe('npm run demo', () => {
 
   beforeAll(() => {
     // Each has everything of its own, so they may run at once.
-    demo = new Demo(['--once']);
+    // Long enough for a look at the job while it runs, on a busy machine too.
+    demo = new Demo(['--once'], { DEMO_DURATION_S: '12' });
     failing = new Demo(['--once'], { DEMO_VIDEO_URL: 'https://media.example.com/sim-fail.mp4' });
     lasting = new Demo([]);
   });
