@@ -9,7 +9,6 @@ import { startSimulator, type Simulator } from '../../simulator/simulator.js';
 import { startTcpRelay } from '../support/crash/tcp-relay.js';
 import { useDatabase } from '../support/database.js';
 import {
-  freePort,
   killAll,
   plainEnv,
   startGatewayProcess,
@@ -17,6 +16,7 @@ import {
   type GatewayProcess,
 } from '../support/gateway-process.js';
 import { createTenant, eventually, gatewayEnv } from '../support/gateway.js';
+import { freePort } from '../support/ports.js';
 
 const ENV = { TENSORPIX_TIMEOUT_MS: '10000', SHUTDOWN_TIMEOUT_MS: '30000' };
 const TOKEN = 'token-0123456789';
