@@ -17,7 +17,7 @@ const SECOND_TOKEN = 'tpx-second-token-of-the-first-team-55555';
 const BALANCE = '/api/accounts/profile/balance/';
 
 describe("a tenant's TensorPix token", () => {
-  const world = useWorld({ TENSORPIX_TIMEOUT_MS: '1500' }, { queueMs: 600_000 });
+  const world = useWorld({}, { queueMs: 600_000 });
   const http = () => request(world.gateway.url);
   const create = (query = '', token = TOKEN) =>
     http().post(`/v1/tenants${query}`).set(ADMIN).send({ name: 'team', tensorpix_token: token });

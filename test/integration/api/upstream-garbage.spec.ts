@@ -11,7 +11,7 @@ const ENHANCE = { method: 'POST', path: '/api/images/enhance/' };
 const NUL = '\u0000';
 
 describe("odd answers of TensorPix's", () => {
-  const world = useWorld({ TENSORPIX_TIMEOUT_MS: '1000' }, { queueMs: 0, durationMs: 600_000 });
+  const world = useWorld({}, { queueMs: 0, durationMs: 600_000 });
   const http = () => request(world.gateway.url);
   const fault = (match: object, status: number, body: unknown) =>
     world.simulator.control.addFault({ match, times: 1, fault: { kind: 'body', status, body } });
