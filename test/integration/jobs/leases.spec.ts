@@ -1,6 +1,5 @@
 import { describe, expect, it, jest } from '@jest/globals';
 import request from 'supertest';
-import type { Fault } from '../../../simulator/faults.js';
 import { JobClaimsStore } from '../../../src/modules/jobs/job-claims.store.js';
 import { JobsSubmitter } from '../../../src/modules/jobs/jobs.submitter.js';
 import { SubmissionService } from '../../../src/modules/jobs/submission.service.js';
@@ -8,10 +7,11 @@ import { TenantTokens } from '../../../src/modules/tenants/tenant-tokens.js';
 import { TensorpixClient } from '../../../src/modules/tensorpix/tensorpix.client.js';
 import { ADMIN_KEY, eventually } from '../../support/gateway.js';
 import { CREATE_IMAGE, idOf, useStage, type Team } from '../../support/stage.js';
+import { useHeldAnswers, type HeldAnswer } from './held-answers.js';
 
+const hold = useHeldAnswers();
 /** No loop runs: these tests tick, and so decide who comes first. */
 const stage = useStage({ env: { GATEWAY_ROLE: 'api', TENSORPIX_TIMEOUT_MS: '10000' } });
-const SLOW = { kind: 'slow', delay_ms: 1_500 } as const;
 
 async function tick(): Promise<void> {
   const submitter = stage.gateway.app.get(JobsSubmitter, { strict: false });
@@ -20,15 +20,12 @@ async function tick(): Promise<void> {
 }
 
 /** A create whose call is under way; the caller was answered `sending`. */
-async function sending(team: Team, fields: object = stage.callback, fault: Fault = SLOW): Promise<string> {
-  stage.fault(team, fault, { times: 1 });
-  const created = await stage.video(team, fields, { prefer: 'wait=0' });
+async function sending(team: Team): Promise<{ id: string; answer: HeldAnswer }> {
+  const answer = hold(stage.gateway, 'enhanceVideo', team.token);
+  const created = await stage.video(team, stage.callback, { prefer: 'wait=0' });
   expect([created.status, created.body.status_reason]).toEqual([202, 'sending']);
-  await eventually(
-    () => stage.creates(team),
-    (count) => count === 1,
-  );
-  return idOf(created);
+  await answer.untilGiven();
+  return { id: idOf(created), answer };
 }
 
 async function expireLease(id: string): Promise<void> {
@@ -47,9 +44,10 @@ async function loseSender(id: string): Promise<void> {
 describe('a row whose sender died', () => {
   it('should be left alone while its lease lasts', async () => {
     const team = await stage.team();
-    const id = await sending(team);
+    const { id, answer } = await sending(team);
     await tick();
     expect(await stage.row(id)).toMatchObject({ status: 'submitting', status_reason: 'sending' });
+    answer.arrive();
     await stage.untilRow(id, ({ status }) => status === 'queued');
     expect(stage.creates(team)).toBe(1);
   });
@@ -151,11 +149,12 @@ describe('a claim that is given back', () => {
 describe('a late answer of TensorPix', () => {
   it('should bind its id to the row although the lease has expired (invariant 8)', async () => {
     const team = await stage.team();
-    const id = await sending(team);
+    const { id, answer } = await sending(team);
     await expireLease(id);
     await tick();
     expect((await stage.row(id)).status).toBe('unconfirmed');
 
+    answer.arrive();
     const bound = await stage.untilRow(id, ({ tensorpix_id }) => tensorpix_id !== null);
     expect(bound.status).toBe('queued');
     expect(await stage.eventTypes(id)).toEqual(['job.submitting', 'job.unconfirmed', 'job.queued']);
@@ -165,7 +164,7 @@ describe('a late answer of TensorPix', () => {
 
   it('should be recorded as upstream_duplicate when the row has another id already', async () => {
     const team = await stage.team();
-    const id = await sending(team);
+    const { id, answer } = await sending(team);
     await stage.sql(
       `update jobs set status = 'queued', tensorpix_id = 999000111, lease_token = null, lease_expires_at = null,
               sequence = sequence + 1 where id = $1`,
@@ -176,6 +175,7 @@ describe('a late answer of TensorPix', () => {
       team.id,
     ]);
     const duplicates = await stage.metric('gateway_upstream_duplicates_total');
+    answer.arrive();
     await eventually(
       () => stage.eventTypes(id),
       (types) => types.includes('job.upstream_duplicate'),
@@ -190,7 +190,7 @@ describe('a late answer of TensorPix', () => {
   it('should not bind to a row whose tenant has another account by now, and be shown with it (invariant 3)', async () => {
     const team = await stage.team();
     const admin = { authorization: `Bearer ${ADMIN_KEY}` };
-    const id = await sending(team, stage.callback, { kind: 'slow', delay_ms: 4_000, commit: true });
+    const { id, answer } = await sending(team);
     await expireLease(id);
     await tick();
     const { url } = stage.gateway;
@@ -205,6 +205,7 @@ describe('a late answer of TensorPix', () => {
       [team.id],
     );
 
+    answer.arrive();
     const types = await eventually(
       () => stage.eventTypes(id),
       (found) => found.includes('job.upstream_duplicate'),
@@ -219,7 +220,7 @@ describe('a late answer of TensorPix', () => {
 
   it('should be kept with a row that has ended meanwhile, which stays as it is', async () => {
     const team = await stage.team();
-    const id = await sending(team);
+    const { id, answer } = await sending(team);
     await stage.sql(
       `update jobs set status = 'failed', finished_at = now(), lease_token = null, lease_expires_at = null,
               error = '{"code":"resolved","detail":"by a person"}', sequence = sequence + 1 where id = $1`,
@@ -229,6 +230,7 @@ describe('a late answer of TensorPix', () => {
       id,
       team.id,
     ]);
+    answer.arrive();
     const row = await stage.untilRow(id, ({ tensorpix_id }) => tensorpix_id !== null);
     expect(row).toMatchObject({ status: 'failed', error: { code: 'resolved' } });
     expect(await stage.eventTypes(id)).toEqual(['job.submitting', 'job.failed', 'job.bound_late']);
@@ -236,9 +238,10 @@ describe('a late answer of TensorPix', () => {
 
   it('should bind although a cancel was asked for during the call, which is then not forgotten', async () => {
     const team = await stage.team();
-    const id = await sending(team);
+    const { id, answer } = await sending(team);
     const canceled = await request(stage.gateway.url).post(`/v1/jobs/${id}/cancel`).set(team.auth);
     expect(canceled.status).toBe(202);
+    answer.arrive();
     const row = await stage.untilRow(id, ({ tensorpix_id }) => tensorpix_id !== null);
     expect(row).toMatchObject({ status: 'queued' });
     const [wish] = await stage.sql('select cancel_requested_at is not null as wanted from jobs where id = $1', [id]);
@@ -248,23 +251,21 @@ describe('a late answer of TensorPix', () => {
 
 describe('a late image of TensorPix', () => {
   /** An image whose call is under way, and whose claim ends before it is answered. */
-  async function sendingImage(team: Team, watermark: boolean): Promise<string> {
-    stage.fault(team, SLOW, { times: 1, match: { path: CREATE_IMAGE } });
+  async function sendingImage(team: Team, watermark: boolean): Promise<{ id: string; answer: HeldAnswer }> {
+    const answer = hold(stage.gateway, 'enhanceImage', team.token);
     const created = await stage.image(team, { watermark }, { prefer: 'wait=0' });
     expect([created.status, created.body.status_reason]).toEqual([202, 'sending']);
-    await eventually(
-      () => stage.calls(team, 'POST', CREATE_IMAGE).length,
-      (count) => count === 1,
-    );
+    await answer.untilGiven();
     await expireLease(idOf(created));
-    return idOf(created);
+    return { id: idOf(created), answer };
   }
 
   it('should be an event and nothing to alarm anyone when it is free and was repeated meanwhile', async () => {
     const team = await stage.team();
     const duplicates = await stage.metric('gateway_upstream_duplicates_total');
-    const id = await sendingImage(team, true);
+    const { id, answer } = await sendingImage(team, true);
     await tick();
+    answer.arrive();
     const types = await eventually(
       () => stage.eventTypes(id),
       (found) => found.includes('image.upstream_duplicate'),
@@ -277,9 +278,10 @@ describe('a late image of TensorPix', () => {
   it('should be kept with the row when it was paid for and had been given up', async () => {
     const team = await stage.team();
     const duplicates = await stage.metric('gateway_upstream_duplicates_total');
-    const id = await sendingImage(team, false);
+    const { id, answer } = await sendingImage(team, false);
     await tick();
     expect(await stage.row(id)).toMatchObject({ status: 'failed', error: { code: 'outcome_unknown' } });
+    answer.arrive();
     const types = await eventually(
       () => stage.eventTypes(id),
       (found) => found.includes('image.bound_late'),
