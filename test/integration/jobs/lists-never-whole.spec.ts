@@ -154,10 +154,7 @@ describe.each(['server_error', 'bad_gateway', 'reset'] as FaultKind[])(
 
         stage.simulator.control.clearFaults();
         await eventually(
-          async () => {
-            await tick(stage, JobsReconciler);
-            return stage.row(id);
-          },
+          () => look(id),
           ({ status, status_reason }) => status !== 'unconfirmed' || status_reason === 'outcome_unknown',
         );
         await tick(stage, JobsSubmitter);
