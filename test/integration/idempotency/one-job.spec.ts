@@ -5,7 +5,9 @@ import { JobsSubmitter } from '../../../src/modules/jobs/jobs.submitter.js';
 import { JobsReconciler } from '../../../src/modules/jobs/reconciliation/jobs.reconciler.js';
 import { eventually, startGateway, type Gateway } from '../../support/gateway.js';
 import { CREATE_VIDEO, idOf, sourceUrl, useStage, type Team } from '../../support/stage.js';
+import { useHeldAnswers } from '../jobs/held-answers.js';
 
+const hold = useHeldAnswers();
 /** No loop runs: these tests tick. */
 const ENV = { GATEWAY_ROLE: 'api', TENSORPIX_TIMEOUT_MS: '10000', RECONCILE_GRACE_MS: '400' };
 const stage = useStage({ env: ENV, simulator: { queueMs: 600_000 } });
@@ -125,15 +127,16 @@ describe('a key whose request is being answered', () => {
     const team = await stage.team();
     const headers = { 'idempotency-key': newKey() };
     const body = { video_url: sourceUrl(), ml_models: [1] };
-    stage.fault(team, { kind: 'slow', delay_ms: 2_000 }, { times: 1 });
-    const first = post(stage.gateway, team, body, headers).then((answer) => answer);
-    await callUnderWay(team);
+    const answer = hold(stage.gateway, 'enhanceVideo', team.token);
+    const first = post(stage.gateway, team, body, headers).then((response) => response);
+    await answer.untilGiven();
     for (const gateway of [stage.gateway, second]) {
       const refused = await post(gateway, team, body, headers);
       expect([refused.status, refused.body.code]).toEqual([409, 'idempotency_in_progress']);
       expect(Number(refused.headers['retry-after'])).toBeGreaterThan(0);
       expect(refused.headers['content-type']).toContain('application/problem+json');
     }
+    answer.arrive();
     const created = await first;
     expect(created.status).toBe(201);
     const replayed = await post(second, team, body, headers);
@@ -148,7 +151,7 @@ describe('a key whose request is being answered', () => {
     const team = await stage.team();
     const headers = { 'idempotency-key': newKey(), prefer: 'wait=0' };
     const body = { video_url: sourceUrl(), ml_models: [1] };
-    stage.fault(team, { kind: 'slow', delay_ms: 2_000 }, { times: 1 });
+    const answer = hold(stage.gateway, 'enhanceVideo', team.token);
     const first = await post(stage.gateway, team, body, headers);
     expect([first.status, first.body.status_reason]).toEqual([202, 'sending']);
     const again = await post(second, team, body, headers);
@@ -157,6 +160,7 @@ describe('a key whose request is being answered', () => {
       'sending',
       'true',
     ]);
+    answer.arrive();
     const bound = await eventually(
       () => post(second, team, body, headers),
       ({ status }) => status === 201,
@@ -188,11 +192,12 @@ describe('a caller that hangs up during the call', () => {
     const team = await stage.team();
     const headers = { 'idempotency-key': newKey() };
     const body = { video_url: sourceUrl(), ml_models: [1] };
-    stage.fault(team, { kind: 'slow', delay_ms: 2_000 }, { times: 1 });
+    const answer = hold(stage.gateway, 'enhanceVideo', team.token);
     const lost = openCreate(team, body, headers);
-    await callUnderWay(team);
+    await answer.untilGiven();
     lost.destroy();
     expect((await post(second, team, body, headers)).status).toBe(409);
+    answer.arrive();
     const again = await eventually(
       () => post(second, team, body, headers),
       ({ status }) => status !== 409,
