@@ -6,6 +6,7 @@ import { startSimulator, type Simulator } from '../../../simulator/simulator.js'
 import { useDatabase } from '../../support/database.js';
 import { openEvents } from '../../support/event-reader.js';
 import { createTenant, eventually, startGateway, type Gateway } from '../../support/gateway.js';
+import { useHeldAnswers } from '../jobs/held-answers.js';
 
 const TOKEN = 'token-0123456789';
 const VIDEO = { video_url: 'https://media.example.com/in.mp4', ml_models: [1] };
@@ -15,10 +16,15 @@ class Wire {
   private readonly sockets = new Set<Socket>();
   private readonly server: Server;
   cut = false;
+  /** connections that were not let through */
+  refused = 0;
 
   constructor(target: URL) {
     this.server = createServer((near) => {
-      if (this.cut) return void near.destroy();
+      if (this.cut) {
+        this.refused += 1;
+        return void near.destroy();
+      }
       const far = connect(Number(target.port), target.hostname);
       for (const socket of [near, far]) {
         this.sockets.add(socket);
@@ -49,6 +55,7 @@ class Wire {
   }
 }
 
+const hold = useHeldAnswers();
 const database = useDatabase();
 
 /** Past the wire. */
@@ -110,17 +117,20 @@ describe('a database that is away', () => {
   });
 
   it('should not lose what TensorPix has answered meanwhile, nor end the process (wait=0)', async () => {
-    simulator.control.addFault({ match: { method: 'POST' }, times: 1, fault: { kind: 'slow', delay_ms: 500 } });
+    const answer = hold(gateway, 'enhanceVideo', TOKEN);
     const created = await request(gateway.url)
       .post('/v1/jobs')
       .set(auth)
       .set('prefer', 'wait=0')
       .send(VIDEO)
       .expect(202);
+    await answer.untilGiven();
     wire.sever();
+    const before = wire.refused;
+    answer.arrive();
     await eventually(
-      () => simulator.state.jobs.size,
-      (jobs) => jobs === 1,
+      () => wire.refused,
+      (refused) => refused > before,
     );
     wire.cut = false;
     const read = async (): Promise<{ status: string; tensorpix_id: number }> =>
