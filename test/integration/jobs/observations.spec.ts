@@ -1,8 +1,10 @@
 import { describe, expect, it } from '@jest/globals';
 import { JobsPoller } from '../../../src/modules/jobs/polling/jobs.poller.js';
-import { eventually, startGateway, type Gateway } from '../../support/gateway.js';
+import { startGateway, type Gateway } from '../../support/gateway.js';
 import { idOf, useStage, type Team } from '../../support/stage.js';
+import { useHeldAnswers } from './held-answers.js';
 
+const hold = useHeldAnswers();
 /** A look is due when a test says so, and not again while others of the same round begin. */
 const ENV = {
   GATEWAY_ROLE: 'api',
@@ -30,14 +32,6 @@ async function video(team: Team, fields: object = {}): Promise<{ id: string; ups
   const created = await stage.video(team, { callback_url: stage.receiver.url, callback_events: ALL_EVENTS, ...fields });
   expect(created.status).toBe(201);
   return { id: idOf(created), upstream: created.body.tensorpix_id as number };
-}
-
-/** The look has its claim, and waits for TensorPix's answer. */
-async function untilAsked(team: Team): Promise<void> {
-  await eventually(
-    () => stage.calls(team, 'GET').filter(({ path }) => path.startsWith('/api/jobs/')).length,
-    (count) => count === 1,
-  );
 }
 
 function ignored(reason: string): Promise<number> {
@@ -166,17 +160,18 @@ describe('two replicas that poll', () => {
     const team = await stage.team();
     const { id, upstream } = await video(team);
     stage.simulator.control.changeJob(upstream, { status: 1, progress: 0.4 });
-    stage.fault(team, { kind: 'slow', delay_ms: 2_000 }, { times: 1, match: { method: 'GET', path: '/api/jobs/' } });
+    const answer = hold(stage.gateway, 'getJob', team.token);
     const before = await stage.row(id);
     const lost = await stage.metric('gateway_lost_leases_total{loop="poller"}');
     const looking = look();
-    await untilAsked(team);
+    await answer.untilGiven();
     const taken = await stage.sql(
       `update tenant_paces set poll_lease_token = '01935000-0000-7000-8000-0000000000ff'
         where tenant_id = $1 and poll_lease_token is not null returning 1`,
       [team.id],
     );
     expect(taken).toHaveLength(1);
+    answer.arrive();
     await looking;
     expect(await stage.row(id)).toEqual(before);
     expect(await stage.eventTypes(id)).toEqual(['job.submitting', 'job.queued']);
@@ -189,13 +184,14 @@ describe('two replicas that poll', () => {
     const team = await stage.team();
     const { id, upstream } = await video(team);
     stage.simulator.control.changeJob(upstream, { status: 1 });
-    stage.fault(team, { kind: 'slow', delay_ms: 2_000 }, { times: 1, match: { method: 'GET', path: '/api/jobs/' } });
+    const answer = hold(stage.gateway, 'getJob', team.token);
     const looking = look();
-    await untilAsked(team);
+    await answer.untilGiven();
     await stage.sql(
       `update tenant_paces set poll_lease_expires_at = now() - interval '1 second' where tenant_id = $1`,
       [team.id],
     );
+    answer.arrive();
     await looking;
     expect((await stage.row(id)).status).toBe('queued');
   });
