@@ -3,9 +3,11 @@ import request from 'supertest';
 import type { Fault } from '../../../simulator/faults.js';
 import { JobsSweeper } from '../../../src/modules/jobs/jobs.sweeper.js';
 import { JobsSubmitter } from '../../../src/modules/jobs/jobs.submitter.js';
-import { ADMIN_KEY, eventually } from '../../support/gateway.js';
+import { ADMIN_KEY } from '../../support/gateway.js';
 import { idOf, sourceUrl, useStage, type Team } from '../../support/stage.js';
+import { useHeldAnswers } from './held-answers.js';
 
+const hold = useHeldAnswers();
 /** No loop runs: these tests tick. */
 const stage = useStage({ env: { GATEWAY_ROLE: 'api' }, simulator: { queueMs: 600_000 } });
 const ADMIN = { authorization: `Bearer ${ADMIN_KEY}` };
@@ -142,16 +144,14 @@ describe('a refusal that comes after the token was replaced', () => {
     const team = await stage.team();
     expect((await stage.video(team)).status).toBe(201);
     await stage.video(team, {}, ASYNC);
-    stage.fault(team, { kind: 'slow', delay_ms: 1_500 }, { times: 1 });
-    const sending = tick();
-    await eventually(
-      () => stage.creates(team),
-      (count) => count === 2,
-    );
     const token = `new-${team.token}`;
     stage.simulator.control.changeAccount({ token, same_account_as: team.token });
     stage.simulator.control.changeAccount({ token: team.token, revoked: true });
+    const answer = hold(stage.gateway, 'enhanceVideo', team.token);
+    const sending = tick();
+    await answer.untilGiven();
     await patchToken(team, token);
+    answer.arrive();
     await sending;
     return team;
   }
