@@ -3,11 +3,14 @@ import request from 'supertest';
 import type { Fault, FaultKind } from '../../../simulator/faults.js';
 import { eventually } from '../../support/gateway.js';
 import { startReceiver } from '../../support/receiver.js';
-import { expectProblem, useWorld, VIDEO } from '../../support/world.js';
+import { expectProblem, TOKEN, useWorld, VIDEO } from '../../support/world.js';
+import { useHeldAnswers } from '../jobs/held-answers.js';
+import { untilLooksEnded } from './looks-ended.js';
 
 const CREATE = { method: 'POST', path: '/api/jobs/from-url/' };
 
 describe('a cancel', () => {
+  const hold = useHeldAnswers();
   const world = useWorld({ TENSORPIX_TIMEOUT_MS: '2000' }, { queueMs: 600_000, durationMs: 600_000 });
   const http = () => request(world.gateway.url);
   const create = async (body: object = {}, prefer = '') => {
@@ -30,16 +33,9 @@ describe('a cancel', () => {
   const deletes = () => world.simulator.control.requests().filter(({ method }) => method === 'DELETE').length;
   const creates = () => world.simulator.control.requests().filter(({ method }) => method === 'POST').length;
 
-  /** A look that began before a job was canceled may ask TensorPix for its cancel once more. */
-  const looksEnded = () =>
-    eventually(
-      () => world.sql('select 1 from tenant_paces where poll_lease_token is not null'),
-      (rows) => rows.length === 0,
-    );
-
   afterEach(async () => {
     world.simulator.control.clearFaults();
-    await looksEnded();
+    await untilLooksEnded(world);
   });
 
   it('should end a job that is queued, at TensorPix too, and say so again when it is repeated', async () => {
@@ -47,7 +43,7 @@ describe('a cancel', () => {
     const { body } = await cancel(id).expect(200);
     expect(body).toMatchObject({ id, status: 'canceled', status_reason: null, finished_at: expect.any(String) });
     expect(upstream(tensorpix_id)).toBe(-2);
-    await looksEnded();
+    await untilLooksEnded(world);
     const before = deletes();
     expect((await cancel(id).expect(200)).body).toEqual(body);
     expect(deletes()).toBe(before);
@@ -62,12 +58,15 @@ describe('a cancel', () => {
   });
 
   it('should end a parked job without a call, which is then never sent', async () => {
-    world.simulator.control.addFault({ match: CREATE, times: 1, fault: { kind: 'rate_limited', retry_after_s: 1 } });
+    world.simulator.control.addFault({ match: CREATE, times: 1, fault: { kind: 'rate_limited', retry_after_s: 60 } });
     const job = await create();
     expect(job).toMatchObject({ status: 'submitting', status_reason: 'rate_limited' });
     const before = [creates(), deletes()];
     const { body } = await cancel(job.id).expect(200);
     expect(body).toMatchObject({ status: 'canceled', tensorpix_id: null, submitted_at: null });
+    // The rest is over, and the job is due if anything is to be sent of it.
+    await world.sql('update tenant_paces set rest_until = now()');
+    await world.sql('update jobs set due_at = now() where id = $1 and due_at is not null', [job.id]);
     const rested = () =>
       world.sql<{ over: boolean }>(
         "select coalesce(rest_until < now() - interval '2 seconds', true) as over from tenant_paces",
@@ -153,10 +152,11 @@ describe('a cancel', () => {
   });
 
   it('should end a job that is being sent, once TensorPix has it', async () => {
-    world.simulator.control.addFault({ match: CREATE, times: 1, fault: { kind: 'slow', delay_ms: 600 } });
+    const sent = hold(world.gateway, 'enhanceVideo', TOKEN);
     const { id } = await create({}, 'wait=0');
-    const answer = await cancel(id);
-    expect([200, 202]).toContain(answer.status);
+    await sent.untilGiven();
+    await cancel(id).expect(202);
+    sent.arrive();
     await becomes(id, 'canceled');
     const [row] = await world.sql<{ id: number | null }>('select tensorpix_id::int as id from jobs where id = $1', [
       id,
@@ -165,9 +165,11 @@ describe('a cancel', () => {
   });
 
   it('should not leave the outcome open of a job whose call is under way and then refused', async () => {
-    world.simulator.control.addFault({ match: CREATE, times: 1, fault: { kind: 'slow', delay_ms: 1_500 } });
+    const sent = hold(world.gateway, 'enhanceVideo', TOKEN);
     const { id } = await create({ video_url: 'https://media.example.com/not-a-video.txt' }, 'wait=0');
+    await sent.untilGiven();
     await cancel(id).expect(202);
+    sent.arrive();
     const ended = await eventually(
       () => status(id),
       (value) => value !== 'submitting',

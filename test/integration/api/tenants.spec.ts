@@ -12,6 +12,7 @@ import {
   VIDEO,
   type Answer,
 } from '../../support/world.js';
+import { untilLooksEnded } from './looks-ended.js';
 
 describe('tenants', () => {
   const world = useWorld({}, { queueMs: 600_000 });
@@ -131,7 +132,7 @@ describe('tenants', () => {
     world.simulator.control.addFault({
       match: { path: '/api/jobs/from-url/' },
       times: 1,
-      fault: { kind: 'rate_limited', retry_after_s: 1 },
+      fault: { kind: 'rate_limited', retry_after_s: 60 },
     });
     const parked = await http().post('/v1/jobs').set(auth).send(VIDEO).expect(202);
     expect(parked.body.status_reason).toBe('rate_limited');
@@ -141,6 +142,9 @@ describe('tenants', () => {
         .requests()
         .filter(({ method, path }) => method === 'POST' && path === '/api/jobs/from-url/').length;
     const before = creates();
+    // The rest is over, and what was parked is due.
+    await world.sql('update tenant_paces set rest_until = now() where tenant_id = $1', [tenant.id]);
+    await world.sql('update jobs set due_at = now() where id = $1 and due_at is not null', [parked.body.id]);
     world.simulator.control.changeJob(Number(running.body.tensorpix_id), { status: -1 });
     const status = async (id: unknown) =>
       (await world.sql<{ status: string }>('select status from jobs where id = $1', [id]))[0]?.status;
@@ -182,6 +186,7 @@ describe('tenants', () => {
       .set(bearer(tenant))
       .expect(200);
     await http().delete(path).set(ADMIN).expect(204);
+    await untilLooksEnded(world);
     await expectRefused(world, () => http().post('/v1/jobs').set(bearer(tenant)).send(VIDEO), 401, 'unauthenticated');
     for (const answer of [
       await http().get(path).set(ADMIN),
