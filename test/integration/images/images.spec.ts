@@ -1,7 +1,9 @@
 import { describe, expect, it } from '@jest/globals';
 import type { Fault } from '../../../simulator/faults.js';
 import { CREATE_IMAGE, idOf, useStage, type Team } from '../../support/stage.js';
+import { useHeldAnswers } from '../jobs/held-answers.js';
 
+const hold = useHeldAnswers();
 const stage = useStage({ env: { TENSORPIX_TIMEOUT_MS: '2000' }, hurry: true });
 
 function fault(team: Team, which: Fault, times = 1): void {
@@ -59,9 +61,10 @@ describe('the ways to ask for an image', () => {
 
   it('should answer 202 sending when it takes longer than wait=N, and finish later', async () => {
     const team = await stage.team();
-    fault(team, { kind: 'slow', delay_ms: 1_250 });
+    const answer = hold(stage.gateway, 'enhanceImage', team.token);
     const created = await stage.image(team, callback(), { prefer: 'wait=1' });
     expect([created.status, created.body.status_reason]).toEqual([202, 'sending']);
+    answer.arrive();
     await stage.untilWebhooks(idOf(created), ['image.finished']);
     expect(sent(team)).toBe(1);
   });
