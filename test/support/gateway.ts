@@ -58,17 +58,20 @@ export interface TestTenant {
   key: string;
 }
 
-/** Creates a tenant and a key through the API. */
+/** Creates a tenant and a key through the API. On a busy machine a transaction may begin too late, which is a 503. */
 export async function createTenant(url: string, token: string, body: object = {}): Promise<TestTenant> {
-  const admin = { authorization: `Bearer ${ADMIN_KEY}` };
-  const tenant = await request(url)
-    .post('/v1/tenants')
-    .set(admin)
-    .send({ name: 'team', tensorpix_token: token, ...body })
-    .expect(201);
-  const { id } = tenant.body as { id: string };
-  const key = await request(url).post(`/v1/tenants/${id}/api-keys`).set(admin).send({ name: 'test' }).expect(201);
-  return { id, key: (key.body as { key: string }).key };
+  const create = async <T>(path: string, fields: object): Promise<T> => {
+    const admin = { authorization: `Bearer ${ADMIN_KEY}` };
+    const answer = await eventually(
+      async () => request(url).post(path).set(admin).send(fields),
+      ({ status }) => status !== 503,
+    );
+    if (answer.status !== 201) throw new Error(`${path} was answered with ${answer.status} ${answer.text}`);
+    return answer.body as T;
+  };
+  const { id } = await create<{ id: string }>('/v1/tenants', { name: 'team', tensorpix_token: token, ...body });
+  const { key } = await create<{ key: string }>(`/v1/tenants/${id}/api-keys`, { name: 'test' });
+  return { id, key };
 }
 
 /** Waits until a condition holds; fails with the last value after a generous time. */
