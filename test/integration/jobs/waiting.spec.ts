@@ -1,16 +1,21 @@
-import { describe, expect, it } from '@jest/globals';
+import { afterAll, describe, expect, it } from '@jest/globals';
 import { request as httpRequest, type ClientRequest } from 'node:http';
-import { eventually } from '../../support/gateway.js';
+import request from 'supertest';
+import { eventually, startGateway } from '../../support/gateway.js';
 import { idOf, sourceUrl, useStage, type Team } from '../../support/stage.js';
+import { useHeldAnswers } from './held-answers.js';
 
-const stage = useStage({ env: { TENSORPIX_TIMEOUT_MS: '4000' } });
-const SLOW = { kind: 'slow', delay_ms: 1_500 } as const;
+const hold = useHeldAnswers();
+// Before the gateway is closed, which would wait for what is not answered yet.
+afterAll(() => stage.simulator?.close());
+const stage = useStage({ env: { TENSORPIX_TIMEOUT_MS: '10000' } });
 
 describe('a caller that does not wait as long as TensorPix takes', () => {
   it.concurrent('should get 202 sending, and the job its id and job.queued when TensorPix answers', async () => {
     const team = await stage.team();
-    stage.fault(team, SLOW, { times: 1 });
+    const answer = hold(stage.gateway, 'enhanceVideo', team.token);
     const created = await stage.video(team, stage.callback, { prefer: 'wait=1' });
+    answer.arrive();
     expect(created.status).toBe(202);
     expect(created.body).toMatchObject({ status: 'submitting', status_reason: 'sending', tensorpix_id: null });
     const id = idOf(created);
@@ -32,8 +37,9 @@ describe('a caller that does not wait as long as TensorPix takes', () => {
     async (handling) => {
       const team = await stage.team();
       const url = sourceUrl('not-a-video');
-      stage.fault(team, SLOW, { times: 1 });
+      const answer = hold(stage.gateway, 'enhanceVideo', team.token);
       const created = await stage.video(team, { ...stage.callback, video_url: url }, { prefer: `wait=1${handling}` });
+      answer.arrive();
       expect(created.status).toBe(202);
       const id = idOf(created);
       await stage.untilWebhooks(id, ['job.failed']);
@@ -47,19 +53,28 @@ describe('a caller that does not wait as long as TensorPix takes', () => {
     const team = await stage.team();
     stage.fault(team, 'server_error', { match: { method: 'GET', path: '/api/jobs/$' } });
     stage.fault(team, 'no_answer_after_commit', { times: 1 });
-    const created = await stage.video(team, stage.callback, { prefer: 'wait=1' });
-    expect([created.status, created.body.status_reason]).toEqual([202, 'sending']);
-    await stage.untilRow(idOf(created), ({ status }) => status === 'unconfirmed');
-    expect(stage.creates(team)).toBe(1);
-    expect(await stage.deliveries(idOf(created))).toEqual([]);
+    const env = { GATEWAY_ROLE: 'api', TENSORPIX_TIMEOUT_MS: '2000' };
+    const impatient = await startGateway(stage.databaseUrl, stage.simulator.url, env);
+    try {
+      const created = await request(impatient.url)
+        .post('/v1/jobs')
+        .set({ ...team.auth, prefer: 'wait=1' })
+        .send({ video_url: sourceUrl(), ml_models: [1], ...stage.callback });
+      expect([created.status, created.body.status_reason]).toEqual([202, 'sending']);
+      await stage.untilRow(idOf(created), ({ status }) => status === 'unconfirmed');
+      expect(stage.creates(team)).toBe(1);
+      expect(await stage.deliveries(idOf(created))).toEqual([]);
+    } finally {
+      await impatient.close();
+    }
   });
 
   it('should be parked, not failed, when TensorPix throttles after the 202', async () => {
     const team = await stage.team();
-    stage.simulator.state.options.latencyMs = 1_300;
     stage.fault(team, { kind: 'rate_limited', retry_after_s: 1 }, { times: 1 });
+    const answer = hold(stage.gateway, 'enhanceVideo', team.token);
     const created = await stage.video(team, stage.callback, { prefer: 'wait=1' });
-    stage.simulator.state.options.latencyMs = 0;
+    answer.arrive();
     expect([created.status, created.body.status_reason]).toEqual([202, 'sending']);
     await stage.untilWebhooks(idOf(created), ['job.queued', 'job.finished']);
     expect(stage.creates(team)).toBe(2);
@@ -70,10 +85,10 @@ describe('a caller that does not wait as long as TensorPix takes', () => {
 function openCreate(team: Team, fields: object): ClientRequest {
   const body = JSON.stringify({ video_url: sourceUrl(), ml_models: [1], ...fields });
   const headers = { ...team.auth, 'content-type': 'application/json', 'content-length': Buffer.byteLength(body) };
-  const request = httpRequest(`${stage.gateway.url}/v1/jobs`, { method: 'POST', headers });
-  request.on('error', () => undefined);
-  request.end(body);
-  return request;
+  const sent = httpRequest(`${stage.gateway.url}/v1/jobs`, { method: 'POST', headers });
+  sent.on('error', () => undefined);
+  sent.end(body);
+  return sent;
 }
 
 async function theRow(team: Team): Promise<string> {
@@ -87,24 +102,25 @@ async function theRow(team: Team): Promise<string> {
 describe('a caller that has hung up', () => {
   it.concurrent('should be told of the refusal by job.failed', async () => {
     const team = await stage.team();
-    stage.fault(team, { kind: 'slow', delay_ms: 2_500 }, { times: 1 });
-    const request = openCreate(team, { ...stage.callback, video_url: sourceUrl('not-a-video') });
+    const answer = hold(stage.gateway, 'enhanceVideo', team.token);
+    const lost = openCreate(team, { ...stage.callback, video_url: sourceUrl('not-a-video') });
     const id = await theRow(team);
-    await eventually(
-      () => stage.creates(team),
-      (count) => count === 1,
-    );
-    request.destroy();
+    await answer.untilGiven();
+    lost.destroy();
+    // When the gateway has answered what came after that, it has seen that too.
+    expect((await stage.get(team, `/v1/jobs/${id}`)).body.status).toBe('submitting');
+    answer.arrive();
     await stage.untilWebhooks(id, ['job.failed']);
     expect(await stage.row(id)).toMatchObject({ status: 'failed', error: { code: 'validation_failed' } });
   });
 
   it.concurrent('should still get its job, once', async () => {
     const team = await stage.team();
-    stage.fault(team, SLOW, { times: 1 });
-    const request = openCreate(team, stage.callback);
+    const answer = hold(stage.gateway, 'enhanceVideo', team.token);
+    const lost = openCreate(team, stage.callback);
     const id = await theRow(team);
-    request.destroy();
+    lost.destroy();
+    answer.arrive();
     await stage.untilWebhooks(id, ['job.queued', 'job.finished']);
     expect(stage.creates(team)).toBe(1);
   });
