@@ -9,20 +9,33 @@ import { idOf, sourceUrl, useStage, type Row, type Team } from '../../support/st
 import { tick } from './ticks.js';
 
 const SINGLE_CALLS_A_LOOK = 20;
+const TIMEOUT_MS = 10_000;
 /** No loop runs: these tests tick, and so decide what has happened before a look. */
-const stage = useStage({ env: { GATEWAY_ROLE: 'api', TENSORPIX_TIMEOUT_MS: '1000', RECONCILE_GRACE_MS: '400' } });
+const stage = useStage({
+  env: { GATEWAY_ROLE: 'api', TENSORPIX_TIMEOUT_MS: String(TIMEOUT_MS), RECONCILE_GRACE_MS: '400' },
+});
 
+/** A call of unknown outcome, as if it were so long ago that it can have no effect any more. */
 async function unconfirmed(team: Team, kind: FaultKind, fields: object = {}): Promise<string> {
   stage.fault(team, kind, { times: 1 });
   const created = await stage.video(team, fields);
   expect([created.status, created.body.status]).toEqual([202, 'unconfirmed']);
-  return idOf(created);
+  const id = idOf(created);
+  const passed = `unknown_since = unknown_since - $2::int * interval '1 millisecond'`;
+  await stage.sql(`update jobs set ${passed} where id = $1`, [id, TIMEOUT_MS]);
+  return id;
+}
+
+/** A look at every account that is to be looked at, now or later. */
+async function look(): Promise<void> {
+  await stage.sql('update tensorpix_accounts set reconcile_due_at = now() where reconcile_due_at is not null');
+  await tick(stage, JobsReconciler);
 }
 
 /** Looks until this holds of the row. */
 async function lookUntil(id: string, holds: (row: Row) => boolean): Promise<Row> {
   return eventually(async () => {
-    await tick(stage, JobsReconciler);
+    await look();
     return stage.row(id);
   }, holds);
 }
@@ -94,7 +107,7 @@ describe('an ended job of our own that has left the list', () => {
 describe('a listed job that does not show its models', () => {
   it('should not be adopted, and stand against sending again, and be left to a person', async () => {
     const team = await stage.team();
-    const id = await unconfirmed(team, 'no_answer_after_commit', { video_url: sourceUrl('sim-stick') });
+    const id = await unconfirmed(team, 'error_after_commit', { video_url: sourceUrl('sim-stick') });
     const list = await request(stage.simulator.url)
       .get('/api/jobs/')
       .set({ authorization: `Token ${team.token}` })
@@ -129,7 +142,7 @@ describe('a job that only its result tells of', () => {
   /** It was made, and has ended and left the list before anybody looked. */
   async function ended(team: Team): Promise<{ id: string; upstream: number }> {
     const video_url = sourceUrl('sim-unlisted-when-ended');
-    const id = await unconfirmed(team, 'no_answer_after_commit', { video_url });
+    const id = await unconfirmed(team, 'error_after_commit', { video_url });
     const made = [...stage.simulator.state.jobs.values()].find(({ input }) => input.externalUrl === video_url);
     const upstream = made?.id ?? 0;
     stage.simulator.control.changeJob(upstream, { status: 2 });
@@ -143,14 +156,7 @@ describe('a job that only its result tells of', () => {
     const fault = { kind: 'body', status: 404, body: { detail: 'Not found.' } } as const;
     stage.fault(team, fault, { times: 1, match: { method: 'GET', path: `/api/jobs/${upstream}/$` } });
     stage.fault(team, fault, { times: 1, match: { method: 'GET', path: `/api/jobs/history/${upstream}/$` } });
-    const row = await eventually(
-      async () => {
-        await stage.sql('update tensorpix_accounts set reconcile_due_at = now() where reconcile_due_at is not null');
-        await tick(stage, JobsReconciler);
-        return stage.row(id);
-      },
-      ({ status }) => status !== 'unconfirmed',
-    );
+    const row = await lookUntil(id, ({ status }) => status !== 'unconfirmed');
     expect(row).toMatchObject({ tensorpix_id: String(upstream), attempt: 1 });
     expect(stage.creates(team)).toBe(1);
   });
@@ -179,7 +185,7 @@ describe('a search list that a proxy refuses', () => {
     const searches = () => stage.calls(team, 'GET').filter(({ path }) => path.startsWith('/api/videos/')).length;
     await eventually(
       async () => {
-        await tick(stage, JobsReconciler);
+        await look();
         return searches();
       },
       (count) => count >= 4,
@@ -196,7 +202,7 @@ describe('a TensorPix that shows URLs in another way than they were sent', () =>
     const team = await stage.team();
     const presigned = () => sourceUrl('sim-stick') + '?X-Amz-Signature=0123456789abcdef';
     expect((await stage.video(team, { video_url: presigned() })).status).toBe(201);
-    const id = await unconfirmed(team, 'no_answer_after_commit', { video_url: presigned() });
+    const id = await unconfirmed(team, 'error_after_commit', { video_url: presigned() });
     const list = await request(stage.simulator.url)
       .get('/api/jobs/')
       .set({ authorization: `Token ${team.token}` })
