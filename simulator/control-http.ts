@@ -26,6 +26,9 @@ function dispatch(control: SimulatorControl, what: string, id: number, body: Rec
     case 'DELETE faults':
       control.clearFaults();
       return noContent();
+    case 'POST faults/:id':
+      control.letGo(id);
+      return noContent();
     case 'DELETE faults/:id':
       control.removeFault(id);
       return noContent();

@@ -74,7 +74,12 @@ export class SimulatorControl {
     return this.faults.list();
   }
 
-  /** DELETE /_sim/faults/{id}. */
+  /** POST /_sim/faults/{id}: the answers that the rule holds are given, and none is held any more. */
+  letGo(id: number): void {
+    this.faults.letGo(id);
+  }
+
+  /** DELETE /_sim/faults/{id}. What it holds is given. */
   removeFault(id: number): void {
     this.faults.remove(id);
   }

@@ -37,6 +37,8 @@ export interface Fault {
   /** body: text is sent as it is, anything else as JSON. garbage: the text to send. */
   body?: unknown;
   headers?: Record<string, string>;
+  /** What is answered, if anything, waits until the rule is let go. */
+  held?: boolean;
 }
 
 export interface FaultMatch {
@@ -63,12 +65,23 @@ export interface ActiveFault {
   readonly rule: FaultRule;
   /** Requests it was applied to. */
   applied: number;
+  /** Of these, how many have an answer that waits. */
+  readonly held: number;
 }
 
-interface Compiled extends ActiveFault {
+/** What applies to a request. */
+export interface TakenFault {
+  readonly fault: Fault;
+  /** Resolves when the answer may be given. */
+  readonly mayAnswer: () => Promise<void>;
+}
+
+interface Compiled extends Omit<ActiveFault, 'held'> {
   readonly fault: Fault;
   readonly path: RegExp | null;
   seen: number;
+  /** Answers that wait; null: nothing waits any more. */
+  waiting: (() => void)[] | null;
 }
 
 /** The rules in force, in order of their arrival. */
@@ -83,20 +96,28 @@ export class FaultBook {
     const fault = typeof rule.fault === 'string' ? { kind: rule.fault } : rule.fault;
     if (!FAULT_KINDS.includes(fault?.kind)) throw new RangeError(`fault must be one of ${FAULT_KINDS.join(', ')}`);
     const path = rule.match?.path === undefined ? null : compilePath(rule.match.path);
-    const compiled: Compiled = { id: this.nextId++, rule, fault, path, applied: 0, seen: 0 };
+    const waiting = fault.held === true ? [] : null;
+    const compiled: Compiled = { id: this.nextId++, rule, fault, path, applied: 0, seen: 0, waiting };
     this.rules.push(compiled);
-    return compiled;
+    return shown(compiled);
   }
 
   list(): ActiveFault[] {
-    return this.rules.map(({ id, rule, applied }) => ({ id, rule, applied }));
+    return this.rules.map(shown);
+  }
+
+  /** Gives the answers that the rule holds, and holds none any more. */
+  letGo(id: number): void {
+    for (const entry of this.rules) if (entry.id === id) letGo(entry);
   }
 
   remove(id: number): void {
+    this.letGo(id);
     this.rules = this.rules.filter((entry) => entry.id !== id);
   }
 
   clear(): void {
+    for (const entry of this.rules) letGo(entry);
     this.rules = [];
   }
 
@@ -107,11 +128,11 @@ export class FaultBook {
   }
 
   /** The fault for a request, counted as applied; null if none. `path` is without the query. */
-  take(method: string, path: string, token: string | null): Fault | null {
+  take(method: string, path: string, token: string | null): TakenFault | null {
     for (const entry of this.rules) {
       if (!this.fits(entry, method, path, token)) continue;
       entry.applied++;
-      return entry.fault;
+      return { fault: entry.fault, mayAnswer: () => new Promise((resolve) => wait(entry, resolve)) };
     }
     return null;
   }
@@ -124,6 +145,21 @@ export class FaultBook {
     if (entry.path !== null && !entry.path.test(path)) return false;
     return probability >= 1 || unit(this.seed, entry.id, ++entry.seen) < probability;
   }
+}
+
+function shown({ id, rule, applied, waiting }: Compiled): ActiveFault {
+  return { id, rule, applied, held: waiting?.length ?? 0 };
+}
+
+function wait({ waiting }: Compiled, answer: () => void): void {
+  if (waiting === null) answer();
+  else waiting.push(answer);
+}
+
+function letGo(entry: Compiled): void {
+  const { waiting } = entry;
+  entry.waiting = null;
+  for (const answer of waiting ?? []) answer();
 }
 
 function compilePath(pattern: string): RegExp {

@@ -3,7 +3,7 @@ import { OPERATIONS } from './api.js';
 import { isBodyError, readBody, type BodyError, type DecodedBody } from './body.js';
 import { handleControl } from './control-http.js';
 import type { SimulatorControl } from './control.js';
-import type { Fault, FaultBook } from './faults.js';
+import type { Fault, FaultBook, TakenFault } from './faults.js';
 import { serveFile } from './presigned-urls.js';
 import * as replies from './replies.js';
 import type { Reply } from './replies.js';
@@ -46,12 +46,16 @@ export class RequestHandler {
     if (hasBody(request)) exchange.body = await readBody(request);
     if (exchange.path.startsWith('/_sim/')) return this.handleControl(exchange);
     this.log(exchange);
-    const fault = this.faults.take(exchange.method, exchange.path, exchange.token);
-    if (exchange.log !== null) exchange.log.fault = fault?.kind ?? null;
+    const taken = this.faults.take(exchange.method, exchange.path, exchange.token);
+    if (exchange.log !== null) exchange.log.fault = taken?.fault.kind ?? null;
     const { latencyMs } = this.state.options;
     if (latencyMs > 0) await this.pause(latencyMs);
-    if (fault !== null) return this.answerWithFault(exchange, fault);
-    send(exchange, this.work(exchange));
+    if (taken === null) return send(exchange, this.work(exchange));
+    const reply = await this.workWithFault(exchange, taken);
+    if (reply === null) return;
+    await taken.mayAnswer();
+    if (reply === 'reset') reset(exchange);
+    else send(exchange, reply);
   }
 
   private handleControl(exchange: Exchange): void {
@@ -96,37 +100,38 @@ export class RequestHandler {
     return this.state.options.publicUrl ?? `http://${request.headers.host ?? 'localhost'}`;
   }
 
-  private async answerWithFault(exchange: Exchange, fault: Fault): Promise<void> {
+  /** Null: no answer at all. */
+  private async workWithFault(exchange: Exchange, { fault }: TakenFault): Promise<Reply | 'reset' | null> {
     switch (fault.kind) {
       case 'no_answer':
-        return;
+        return null;
       case 'no_answer_after_commit':
         this.work(exchange);
-        return;
+        return null;
       case 'reset':
-        return reset(exchange);
+        return 'reset';
       case 'reset_after_commit':
         this.work(exchange);
-        return reset(exchange);
+        return 'reset';
       case 'slow': {
         const early = fault.commit === true ? this.work(exchange) : null;
         await this.pause(fault.delay_ms ?? 1_000);
-        return send(exchange, early ?? this.work(exchange));
+        return early ?? this.work(exchange);
       }
       case 'error_after_commit':
         this.work(exchange);
-        return send(exchange, replies.detail(500, 'Internal server error.'));
+        return replies.detail(500, 'Internal server error.');
       case 'garbage': {
         const usual = exchange.method === 'POST' ? 201 : 200;
         const status = fault.commit === false ? usual : this.work(exchange).status;
         const body = typeof fault.body === 'string' ? fault.body : '{"id": 12, "cost_u';
-        return send(exchange, { status: fault.status ?? status, body, contentType: 'application/json' });
+        return { status: fault.status ?? status, body, contentType: 'application/json' };
       }
       case 'body':
         if (fault.commit === true) this.work(exchange);
-        return send(exchange, literal(fault));
+        return literal(fault);
       default:
-        return send(exchange, refusal(fault));
+        return refusal(fault);
     }
   }
 

@@ -117,6 +117,17 @@ describe('faults that do the work', () => {
     }
     expect(sizes).toEqual([0, 1]);
   });
+
+  it('should hold an answer until it is let go, with its work done or not', async () => {
+    const { id } = simulator.control.addFault({ fault: { kind: 'error_after_commit', held: true } });
+    const answer = create();
+    const held = () => simulator.control.listFaults()[0]?.held;
+    while (held() === 0) await new Promise((resolve) => setTimeout(resolve, 5));
+    expect([held(), simulator.state.jobs.size]).toEqual([1, 1]);
+    expect((await fetch(`${simulator.url}/_sim/faults/${id}`, { method: 'POST' })).status).toBe(204);
+    expect((await answer).status).toBe(500);
+    expect([held(), (await create()).status]).toEqual([0, 500]);
+  });
 });
 
 describe('fault rules', () => {

@@ -1,13 +1,14 @@
 import { afterAll, afterEach, beforeAll } from '@jest/globals';
 import pg from 'pg';
 import request, { type Response } from 'supertest';
-import type { Fault, FaultKind, FaultRule } from '../../simulator/faults.js';
+import type { Fault, FaultKind, FaultMatch, FaultRule } from '../../simulator/faults.js';
 import type { SimulatorOptions } from '../../simulator/options.js';
 import type { LoggedRequest } from '../../simulator/request-log.js';
 import { startSimulator, type Simulator } from '../../simulator/simulator.js';
 import { WakeUps } from '../../src/common/loops/wake-ups.js';
 import { useDatabase } from './database.js';
 import { createTenant, eventually, startGateway, type Gateway, type TestTenant } from './gateway.js';
+import { holdAnswer, type HeldAnswer } from './held-answers.js';
 import { startReceiver, type Receiver } from './receiver.js';
 
 export const CREATE_VIDEO = '/api/jobs/from-url/';
@@ -89,6 +90,11 @@ export class Stage {
   fault(team: Team, fault: Fault | FaultKind, rule: Omit<FaultRule, 'fault'> = {}): void {
     const match = { method: 'POST', path: CREATE_VIDEO, token: team.token, ...rule.match };
     this.simulator.control.addFault({ ...rule, match, fault });
+  }
+
+  /** TensorPix's answer to the team's next call that fits, a video's by default, waits until it may arrive. */
+  hold(team: Team, match: FaultMatch = {}, fault?: Fault): HeldAnswer {
+    return holdAnswer(this.simulator, { method: 'POST', path: CREATE_VIDEO, token: team.token, ...match }, fault);
   }
 
   /** Ends what is wrong for this team; what is for others, of tests beside this one, goes on. */

@@ -2,16 +2,15 @@ import { afterEach, describe, expect, it } from '@jest/globals';
 import request from 'supertest';
 import type { Fault, FaultKind } from '../../../simulator/faults.js';
 import { eventually } from '../../support/gateway.js';
+import { holdAnswer } from '../../support/held-answers.js';
 import { startReceiver } from '../../support/receiver.js';
-import { expectProblem, TOKEN, useWorld, VIDEO } from '../../support/world.js';
-import { useHeldAnswers } from '../jobs/held-answers.js';
+import { expectProblem, useWorld, VIDEO } from '../../support/world.js';
 import { untilLooksEnded } from './looks-ended.js';
 
 const CREATE = { method: 'POST', path: '/api/jobs/from-url/' };
 
 describe('a cancel', () => {
-  const hold = useHeldAnswers();
-  const world = useWorld({ TENSORPIX_TIMEOUT_MS: '2000' }, { queueMs: 600_000, durationMs: 600_000 });
+  const world = useWorld({ TENSORPIX_TIMEOUT_MS: '5000' }, { queueMs: 600_000, durationMs: 600_000 });
   const http = () => request(world.gateway.url);
   const create = async (body: object = {}, prefer = '') => {
     const answer = await http()
@@ -152,9 +151,9 @@ describe('a cancel', () => {
   });
 
   it('should end a job that is being sent, once TensorPix has it', async () => {
-    const sent = hold(world.gateway, 'enhanceVideo', TOKEN);
+    const sent = holdAnswer(world.simulator, CREATE);
     const { id } = await create({}, 'wait=0');
-    await sent.untilGiven();
+    await sent.untilHeld();
     await cancel(id).expect(202);
     sent.arrive();
     await becomes(id, 'canceled');
@@ -165,9 +164,9 @@ describe('a cancel', () => {
   });
 
   it('should not leave the outcome open of a job whose call is under way and then refused', async () => {
-    const sent = hold(world.gateway, 'enhanceVideo', TOKEN);
+    const sent = holdAnswer(world.simulator, CREATE);
     const { id } = await create({ video_url: 'https://media.example.com/not-a-video.txt' }, 'wait=0');
-    await sent.untilGiven();
+    await sent.untilHeld();
     await cancel(id).expect(202);
     sent.arrive();
     const ended = await eventually(

@@ -6,7 +6,7 @@ import { startSimulator, type Simulator } from '../../../simulator/simulator.js'
 import { useDatabase } from '../../support/database.js';
 import { openEvents } from '../../support/event-reader.js';
 import { createTenant, eventually, startGateway, type Gateway } from '../../support/gateway.js';
-import { useHeldAnswers } from '../jobs/held-answers.js';
+import { holdAnswer } from '../../support/held-answers.js';
 
 const TOKEN = 'token-0123456789';
 const VIDEO = { video_url: 'https://media.example.com/in.mp4', ml_models: [1] };
@@ -55,7 +55,6 @@ class Wire {
   }
 }
 
-const hold = useHeldAnswers();
 const database = useDatabase();
 
 /** Past the wire. */
@@ -117,14 +116,14 @@ describe('a database that is away', () => {
   });
 
   it('should not lose what TensorPix has answered meanwhile, nor end the process (wait=0)', async () => {
-    const answer = hold(gateway, 'enhanceVideo', TOKEN);
+    const answer = holdAnswer(simulator, { method: 'POST' });
     const created = await request(gateway.url)
       .post('/v1/jobs')
       .set(auth)
       .set('prefer', 'wait=0')
       .send(VIDEO)
       .expect(202);
-    await answer.untilGiven();
+    await answer.untilHeld();
     wire.sever();
     const before = wire.refused;
     answer.arrive();

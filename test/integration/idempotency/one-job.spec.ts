@@ -5,9 +5,7 @@ import { JobsSubmitter } from '../../../src/modules/jobs/jobs.submitter.js';
 import { JobsReconciler } from '../../../src/modules/jobs/reconciliation/jobs.reconciler.js';
 import { eventually, startGateway, type Gateway } from '../../support/gateway.js';
 import { CREATE_VIDEO, idOf, sourceUrl, useStage, type Team } from '../../support/stage.js';
-import { useHeldAnswers } from '../jobs/held-answers.js';
 
-const hold = useHeldAnswers();
 /** No loop runs: these tests tick. */
 const ENV = { GATEWAY_ROLE: 'api', TENSORPIX_TIMEOUT_MS: '10000', RECONCILE_GRACE_MS: '400' };
 const stage = useStage({ env: ENV, simulator: { queueMs: 600_000 } });
@@ -127,9 +125,9 @@ describe('a key whose request is being answered', () => {
     const team = await stage.team();
     const headers = { 'idempotency-key': newKey() };
     const body = { video_url: sourceUrl(), ml_models: [1] };
-    const answer = hold(stage.gateway, 'enhanceVideo', team.token);
+    const answer = stage.hold(team);
     const first = post(stage.gateway, team, body, headers).then((response) => response);
-    await answer.untilGiven();
+    await answer.untilHeld();
     for (const gateway of [stage.gateway, second]) {
       const refused = await post(gateway, team, body, headers);
       expect([refused.status, refused.body.code]).toEqual([409, 'idempotency_in_progress']);
@@ -151,7 +149,7 @@ describe('a key whose request is being answered', () => {
     const team = await stage.team();
     const headers = { 'idempotency-key': newKey(), prefer: 'wait=0' };
     const body = { video_url: sourceUrl(), ml_models: [1] };
-    const answer = hold(stage.gateway, 'enhanceVideo', team.token);
+    const answer = stage.hold(team);
     const first = await post(stage.gateway, team, body, headers);
     expect([first.status, first.body.status_reason]).toEqual([202, 'sending']);
     const again = await post(second, team, body, headers);
@@ -192,9 +190,9 @@ describe('a caller that hangs up during the call', () => {
     const team = await stage.team();
     const headers = { 'idempotency-key': newKey() };
     const body = { video_url: sourceUrl(), ml_models: [1] };
-    const answer = hold(stage.gateway, 'enhanceVideo', team.token);
+    const answer = stage.hold(team);
     const lost = openCreate(team, body, headers);
-    await answer.untilGiven();
+    await answer.untilHeld();
     lost.destroy();
     expect((await post(second, team, body, headers)).status).toBe(409);
     answer.arrive();

@@ -3,9 +3,7 @@ import request, { type Response } from 'supertest';
 import type { Fault } from '../../../simulator/faults.js';
 import { ADMIN_KEY, eventually } from '../../support/gateway.js';
 import { CREATE_IMAGE, idOf, sourceUrl, useStage, type Team } from '../../support/stage.js';
-import { useHeldAnswers } from '../jobs/held-answers.js';
 
-const hold = useHeldAnswers();
 const stage = useStage({ env: { TENSORPIX_TIMEOUT_MS: '2000', RECONCILE_GRACE_MS: '400' } });
 const ADMIN = { authorization: `Bearer ${ADMIN_KEY}` };
 let keys = 0;
@@ -117,7 +115,7 @@ describe('the 202 of a create, given again', () => {
     ['wait=0', { prefer: 'wait=0' }],
   ])('should be 202, then 201 as the job is then: %s', async (_, headers) => {
     const team = await stage.team();
-    const answer = hold(stage.gateway, 'enhanceVideo', team.token);
+    const answer = stage.hold(team);
     const send = keyed(team, {}, headers);
     const first = await send();
     expect(first.status).toBe(202);

@@ -1,10 +1,8 @@
 import { describe, expect, it } from '@jest/globals';
 import type { Fault } from '../../../simulator/faults.js';
 import { CREATE_IMAGE, idOf, useStage, type Team } from '../../support/stage.js';
-import { useHeldAnswers } from '../jobs/held-answers.js';
 
-const hold = useHeldAnswers();
-const stage = useStage({ env: { TENSORPIX_TIMEOUT_MS: '2000' }, hurry: true });
+const stage = useStage({ env: { TENSORPIX_TIMEOUT_MS: '5000' }, hurry: true });
 
 function fault(team: Team, which: Fault, times = 1): void {
   stage.fault(team, which, { times, match: { method: 'POST', path: CREATE_IMAGE, token: team.token } });
@@ -61,7 +59,7 @@ describe('the ways to ask for an image', () => {
 
   it('should answer 202 sending when it takes longer than wait=N, and finish later', async () => {
     const team = await stage.team();
-    const answer = hold(stage.gateway, 'enhanceImage', team.token);
+    const answer = stage.hold(team, { path: CREATE_IMAGE });
     const created = await stage.image(team, callback(), { prefer: 'wait=1' });
     expect([created.status, created.body.status_reason]).toEqual([202, 'sending']);
     answer.arrive();

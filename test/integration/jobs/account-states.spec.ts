@@ -5,9 +5,7 @@ import { JobsSweeper } from '../../../src/modules/jobs/jobs.sweeper.js';
 import { JobsSubmitter } from '../../../src/modules/jobs/jobs.submitter.js';
 import { ADMIN_KEY } from '../../support/gateway.js';
 import { idOf, sourceUrl, useStage, type Team } from '../../support/stage.js';
-import { useHeldAnswers } from './held-answers.js';
 
-const hold = useHeldAnswers();
 /** No loop runs: these tests tick. */
 const stage = useStage({ env: { GATEWAY_ROLE: 'api' }, simulator: { queueMs: 600_000 } });
 const ADMIN = { authorization: `Bearer ${ADMIN_KEY}` };
@@ -147,9 +145,9 @@ describe('a refusal that comes after the token was replaced', () => {
     const token = `new-${team.token}`;
     stage.simulator.control.changeAccount({ token, same_account_as: team.token });
     stage.simulator.control.changeAccount({ token: team.token, revoked: true });
-    const answer = hold(stage.gateway, 'enhanceVideo', team.token);
+    const answer = stage.hold(team);
     const sending = tick();
-    await answer.untilGiven();
+    await answer.untilHeld();
     await patchToken(team, token);
     answer.arrive();
     await sending;

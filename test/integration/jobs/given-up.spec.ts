@@ -4,24 +4,21 @@ import { AccountsStore } from '../../../src/modules/jobs/reconciliation/accounts
 import { JobsReconciler } from '../../../src/modules/jobs/reconciliation/jobs.reconciler.js';
 import { ADMIN_KEY, eventually } from '../../support/gateway.js';
 import { idOf, sourceUrl, useStage, type Row, type Team } from '../../support/stage.js';
-import { useHeldAnswers } from './held-answers.js';
 import { tick } from './ticks.js';
 
-const hold = useHeldAnswers();
 const ADMIN = { authorization: `Bearer ${ADMIN_KEY}` };
 /** No loop runs: a look happens when a test ticks. */
 const stage = useStage({
-  env: { GATEWAY_ROLE: 'api', TENSORPIX_TIMEOUT_MS: '1000', RECONCILE_GRACE_MS: '400' },
+  env: { GATEWAY_ROLE: 'api', TENSORPIX_TIMEOUT_MS: '3000', RECONCILE_GRACE_MS: '400' },
   simulator: { queueMs: 600_000 },
 });
 
 /** Two calls of unknown outcome that the list cannot tell apart. TensorPix has made the job of the first one only. */
 async function twoUnknown(team: Team, first: object, second: object): Promise<{ made: string; notMade: string }> {
   const same = { video_url: sourceUrl(), ml_models: [1] };
-  stage.fault(team, 'error_after_commit', { times: 1 });
-  const answer = hold(stage.gateway, 'enhanceVideo', team.token);
+  const answer = stage.hold(team, {}, { kind: 'error_after_commit' });
   const lost = stage.video(team, { ...same, ...first }).then((response) => response);
-  await answer.untilGiven();
+  await answer.untilHeld();
   // Were the outcome of the first one known to be unknown, the second would wait for it.
   stage.fault(team, 'server_error', { times: 1 });
   const notMade = idOf(await stage.video(team, { ...same, ...second }));

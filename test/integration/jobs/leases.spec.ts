@@ -6,10 +6,9 @@ import { SubmissionService } from '../../../src/modules/jobs/submission.service.
 import { TenantTokens } from '../../../src/modules/tenants/tenant-tokens.js';
 import { TensorpixClient } from '../../../src/modules/tensorpix/tensorpix.client.js';
 import { ADMIN_KEY, eventually } from '../../support/gateway.js';
+import type { HeldAnswer } from '../../support/held-answers.js';
 import { CREATE_IMAGE, idOf, useStage, type Team } from '../../support/stage.js';
-import { useHeldAnswers, type HeldAnswer } from './held-answers.js';
 
-const hold = useHeldAnswers();
 /** No loop runs: these tests tick, and so decide who comes first. */
 const stage = useStage({ env: { GATEWAY_ROLE: 'api', TENSORPIX_TIMEOUT_MS: '10000' } });
 
@@ -21,10 +20,10 @@ async function tick(): Promise<void> {
 
 /** A create whose call is under way; the caller was answered `sending`. */
 async function sending(team: Team): Promise<{ id: string; answer: HeldAnswer }> {
-  const answer = hold(stage.gateway, 'enhanceVideo', team.token);
+  const answer = stage.hold(team);
   const created = await stage.video(team, stage.callback, { prefer: 'wait=0' });
   expect([created.status, created.body.status_reason]).toEqual([202, 'sending']);
-  await answer.untilGiven();
+  await answer.untilHeld();
   return { id: idOf(created), answer };
 }
 
@@ -252,10 +251,10 @@ describe('a late answer of TensorPix', () => {
 describe('a late image of TensorPix', () => {
   /** An image whose call is under way, and whose claim ends before it is answered. */
   async function sendingImage(team: Team, watermark: boolean): Promise<{ id: string; answer: HeldAnswer }> {
-    const answer = hold(stage.gateway, 'enhanceImage', team.token);
+    const answer = stage.hold(team, { path: CREATE_IMAGE });
     const created = await stage.image(team, { watermark }, { prefer: 'wait=0' });
     expect([created.status, created.body.status_reason]).toEqual([202, 'sending']);
-    await answer.untilGiven();
+    await answer.untilHeld();
     await expireLease(idOf(created));
     return { id: idOf(created), answer };
   }

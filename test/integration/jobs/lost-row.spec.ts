@@ -1,9 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
 import request, { type Response } from 'supertest';
-import { idOf, sourceUrl, useStage, type Team } from '../../support/stage.js';
-import { useHeldAnswers } from './held-answers.js';
+import { CREATE_IMAGE, CREATE_VIDEO, idOf, sourceUrl, useStage, type Team } from '../../support/stage.js';
 
-const hold = useHeldAnswers();
 /** No loop runs. */
 const stage = useStage({
   env: { GATEWAY_ROLE: 'api', TENSORPIX_TIMEOUT_MS: '10000' },
@@ -22,12 +20,12 @@ function logged(jobId: string, message: string): Record<string, unknown> | undef
 /** A create whose row goes while its call is under way, as in a failover to a standby that has not got it. */
 async function loseRow(
   team: Team,
-  call: 'enhanceVideo' | 'enhanceImage',
+  path: typeof CREATE_VIDEO | typeof CREATE_IMAGE,
   create: () => Promise<Response>,
 ): Promise<Response> {
-  const held = hold(stage.gateway, call, team.token);
+  const held = stage.hold(team, { path });
   const answer = create().then((response) => response);
-  await held.untilGiven();
+  await held.untilHeld();
   await stage.sql('delete from jobs where tenant_id = $1', [team.id]);
   held.arrive();
   return answer;
@@ -44,7 +42,7 @@ async function idsAtTensorpix(team: Team): Promise<number[]> {
 describe('a job whose row is gone when its call has been answered', () => {
   it('should be told as 503, and what TensorPix made as a line of the log', async () => {
     const team = await stage.team();
-    const answer = await loseRow(team, 'enhanceVideo', () => stage.video(team));
+    const answer = await loseRow(team, CREATE_VIDEO, () => stage.video(team));
     expect([answer.status, answer.body.code]).toEqual([503, 'unavailable']);
     const [made] = await idsAtTensorpix(team);
     expect(made).toBeDefined();
@@ -53,7 +51,7 @@ describe('a job whose row is gone when its call has been answered', () => {
 
   it('should be told so of an image too', async () => {
     const team = await stage.team();
-    const answer = await loseRow(team, 'enhanceImage', () => stage.image(team, { watermark: false }));
+    const answer = await loseRow(team, CREATE_IMAGE, () => stage.image(team, { watermark: false }));
     expect(answer.status).toBe(503);
     const line = logged(idOf(answer), 'could not be written');
     expect(line?.enhanced_img_id).toEqual(expect.stringMatching(/./));

@@ -2,13 +2,11 @@ import { describe, expect, it } from '@jest/globals';
 import { JobsPoller } from '../../../src/modules/jobs/polling/jobs.poller.js';
 import { startGateway, type Gateway } from '../../support/gateway.js';
 import { idOf, useStage, type Team } from '../../support/stage.js';
-import { useHeldAnswers } from './held-answers.js';
 
-const hold = useHeldAnswers();
 /** A look is due when a test says so, and not again while others of the same round begin. */
 const ENV = {
   GATEWAY_ROLE: 'api',
-  TENSORPIX_TIMEOUT_MS: '6000',
+  TENSORPIX_TIMEOUT_MS: '12000',
   POLL_MIN_INTERVAL_MS: '3600000',
   POLL_MAX_INTERVAL_MS: '3600000',
 };
@@ -160,11 +158,11 @@ describe('two replicas that poll', () => {
     const team = await stage.team();
     const { id, upstream } = await video(team);
     stage.simulator.control.changeJob(upstream, { status: 1, progress: 0.4 });
-    const answer = hold(stage.gateway, 'getJob', team.token);
+    const answer = stage.hold(team, { method: 'GET', path: '/api/jobs/*/$' });
     const before = await stage.row(id);
     const lost = await stage.metric('gateway_lost_leases_total{loop="poller"}');
     const looking = look();
-    await answer.untilGiven();
+    await answer.untilHeld();
     const taken = await stage.sql(
       `update tenant_paces set poll_lease_token = '01935000-0000-7000-8000-0000000000ff'
         where tenant_id = $1 and poll_lease_token is not null returning 1`,
@@ -184,9 +182,9 @@ describe('two replicas that poll', () => {
     const team = await stage.team();
     const { id, upstream } = await video(team);
     stage.simulator.control.changeJob(upstream, { status: 1 });
-    const answer = hold(stage.gateway, 'getJob', team.token);
+    const answer = stage.hold(team, { method: 'GET', path: '/api/jobs/*/$' });
     const looking = look();
-    await answer.untilGiven();
+    await answer.untilHeld();
     await stage.sql(
       `update tenant_paces set poll_lease_expires_at = now() - interval '1 second' where tenant_id = $1`,
       [team.id],

@@ -3,9 +3,7 @@ import { request as httpRequest, type ClientRequest } from 'node:http';
 import request from 'supertest';
 import { eventually, startGateway } from '../../support/gateway.js';
 import { idOf, sourceUrl, useStage, type Team } from '../../support/stage.js';
-import { useHeldAnswers } from './held-answers.js';
 
-const hold = useHeldAnswers();
 // Before the gateway is closed, which would wait for what is not answered yet.
 afterAll(() => stage.simulator?.close());
 const stage = useStage({ env: { TENSORPIX_TIMEOUT_MS: '10000' } });
@@ -13,7 +11,7 @@ const stage = useStage({ env: { TENSORPIX_TIMEOUT_MS: '10000' } });
 describe('a caller that does not wait as long as TensorPix takes', () => {
   it.concurrent('should get 202 sending, and the job its id and job.queued when TensorPix answers', async () => {
     const team = await stage.team();
-    const answer = hold(stage.gateway, 'enhanceVideo', team.token);
+    const answer = stage.hold(team);
     const created = await stage.video(team, stage.callback, { prefer: 'wait=1' });
     answer.arrive();
     expect(created.status).toBe(202);
@@ -37,7 +35,7 @@ describe('a caller that does not wait as long as TensorPix takes', () => {
     async (handling) => {
       const team = await stage.team();
       const url = sourceUrl('not-a-video');
-      const answer = hold(stage.gateway, 'enhanceVideo', team.token);
+      const answer = stage.hold(team);
       const created = await stage.video(team, { ...stage.callback, video_url: url }, { prefer: `wait=1${handling}` });
       answer.arrive();
       expect(created.status).toBe(202);
@@ -71,8 +69,7 @@ describe('a caller that does not wait as long as TensorPix takes', () => {
 
   it('should be parked, not failed, when TensorPix throttles after the 202', async () => {
     const team = await stage.team();
-    stage.fault(team, { kind: 'rate_limited', retry_after_s: 1 }, { times: 1 });
-    const answer = hold(stage.gateway, 'enhanceVideo', team.token);
+    const answer = stage.hold(team, {}, { kind: 'rate_limited', retry_after_s: 1 });
     const created = await stage.video(team, stage.callback, { prefer: 'wait=1' });
     answer.arrive();
     expect([created.status, created.body.status_reason]).toEqual([202, 'sending']);
@@ -102,10 +99,10 @@ async function theRow(team: Team): Promise<string> {
 describe('a caller that has hung up', () => {
   it.concurrent('should be told of the refusal by job.failed', async () => {
     const team = await stage.team();
-    const answer = hold(stage.gateway, 'enhanceVideo', team.token);
+    const answer = stage.hold(team);
     const lost = openCreate(team, { ...stage.callback, video_url: sourceUrl('not-a-video') });
     const id = await theRow(team);
-    await answer.untilGiven();
+    await answer.untilHeld();
     lost.destroy();
     // When the gateway has answered what came after that, it has seen that too.
     expect((await stage.get(team, `/v1/jobs/${id}`)).body.status).toBe('submitting');
@@ -116,7 +113,7 @@ describe('a caller that has hung up', () => {
 
   it.concurrent('should still get its job, once', async () => {
     const team = await stage.team();
-    const answer = hold(stage.gateway, 'enhanceVideo', team.token);
+    const answer = stage.hold(team);
     const lost = openCreate(team, stage.callback);
     const id = await theRow(team);
     lost.destroy();
