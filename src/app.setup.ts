@@ -26,6 +26,7 @@ import { SubmissionService } from './modules/jobs/submission.service.js';
 const MAX_HEADER_BYTES = 16_384;
 /** For a request to arrive. Milliseconds. */
 const REQUEST_TIMEOUT_MS = 30_000;
+const CONNECTION_CHECK_MS = 5_000;
 
 /**
  * The whole application, ready to listen: what main and the tests both use.
@@ -36,7 +37,12 @@ export async function createApp(config: Config, logger: Logger): Promise<NestFas
     logger: false,
     bodyLimit: BODY_LIMIT_BYTES,
     requestTimeout: REQUEST_TIMEOUT_MS,
-    http: { maxHeaderSize: MAX_HEADER_BYTES, requireHostHeader: false },
+    http: {
+      maxHeaderSize: MAX_HEADER_BYTES,
+      requireHostHeader: false,
+      headersTimeout: REQUEST_TIMEOUT_MS,
+      connectionsCheckingInterval: CONNECTION_CHECK_MS,
+    },
     genReqId: requestIdOf,
     requestIdHeader: false,
     forceCloseConnections: 'idle',
@@ -67,7 +73,7 @@ export async function createApp(config: Config, logger: Logger): Promise<NestFas
     await fastify.ready();
   } catch (error) {
     // Why it cannot start is what counts.
-    await app.close().catch(() => undefined);
+    await shutDown(app).catch(() => undefined);
     throw error;
   }
   return app;
@@ -98,6 +104,9 @@ const REFUSED_BY_PARSER: Record<string, string> = {
 /** What Node's parser refuses before there is a request: headers over 16 kB, broken HTTP, a request that never ends. */
 function answerClientError(error: NodeJS.ErrnoException, socket: Socket): void {
   if (error.code === 'ECONNRESET' || socket.destroyed || !socket.writable) return void socket.destroy();
+  // Whoever still waits for the answer to an earlier request on the connection would take this one for it.
+  const { _httpMessage: waiting } = socket as { _httpMessage?: ServerResponse | null };
+  if (waiting?.req.complete) return void socket.destroy();
   const problem =
     error.code === 'HPE_HEADER_OVERFLOW'
       ? new Problem('headers_too_large', 'The headers are larger than 16 kB.')

@@ -51,7 +51,7 @@ export class Ending {
     setTimeout(() => {
       logger.error({}, 'the drain took too long');
       process.exit(1);
-    }, timeoutMs).unref();
+    }, timeoutMs);
     close().then(
       () => {
         logger.info({}, 'stopped');

@@ -29,7 +29,8 @@ async function main(): Promise<void> {
   try {
     const starting = createApp(config, logger);
     let closing: Promise<void> | null = null;
-    const close = (): Promise<void> => (closing ??= starting.then(shutDown, () => undefined));
+    const failed = (error: unknown): void => logger.error({ err: error }, 'the start failed');
+    const close = (): Promise<void> => (closing ??= starting.then(shutDown, failed));
     ending.prepare({ logger, timeoutMs: config.shutdownTimeoutMs, close });
     const app = await starting.catch(nameDatabase);
     if (!ending.begun) await listen(app, config, close);

@@ -43,14 +43,14 @@ export class PrismaService extends PrismaClient implements OnModuleDestroy {
   constructor(@Inject(CONFIG) config: Config) {
     const { databaseSchema: schema, databaseOptions } = config;
     const options: pg.PoolConfig = {
-      connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
-      idleTimeoutMillis: IDLE_TIMEOUT_MS,
       query_timeout: ANSWER_TIMEOUT_MS,
       ...SESSION_BOUNDS,
-      // The last of two settings counts.
-      options: [databaseOptions, ...SESSION_OPTIONS, `-c search_path="${schema}"`].join(' ').trim(),
       application_name: 'tensorpix-gateway',
       ...readConnectionParameters(config.databaseUrl),
+      connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
+      idleTimeoutMillis: IDLE_TIMEOUT_MS,
+      // The last of two settings counts.
+      options: [databaseOptions, ...SESSION_OPTIONS, `-c search_path="${schema}"`].join(' ').trim(),
     };
     const pool = new pg.Pool({ ...options, max: POOL_SIZE });
     const claims = new pg.Pool({ ...options, max: 1 });

@@ -57,6 +57,9 @@ export interface WireAnswer {
 }
 
 const MAX_DETAIL_LENGTH = 500;
+/** Of a text that may be megabytes long, so much is looked at. What is cut off there is far behind what is shown. */
+const MAX_READ_LENGTH = 32_768;
+const HALF_AT_END = /[\ud800-\udbff]$/;
 const MAX_MESSAGES = 10;
 const MAX_ERRORS_BYTES = 4_000;
 const MAX_RETRY_AFTER_MS = 3_600_000;
@@ -183,10 +186,12 @@ function messages(value: unknown): string[] {
 
 /** Upstream text as it may be stored and shown: without secrets and NUL, and bounded. */
 function cleanText(text: string): string {
+  const read = text.replaceAll('\0', '').slice(0, MAX_READ_LENGTH).replace(HALF_AT_END, '');
   // Cut between characters: half a surrogate pair could not be stored.
-  return Array.from(redactText(text.slice(0, 4 * MAX_DETAIL_LENGTH).replaceAll('\0', '')))
+  return Array.from(redactText(read).slice(0, 2 * MAX_DETAIL_LENGTH))
     .slice(0, MAX_DETAIL_LENGTH)
-    .join('');
+    .join('')
+    .replace(HALF_AT_END, '');
 }
 
 /** The header, else DRF's "Expected available in N seconds."; at most an hour. */

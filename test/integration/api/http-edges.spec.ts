@@ -1,5 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
 import request from 'supertest';
+import { eventually } from '../../support/gateway.js';
+import { holdAnswer } from '../../support/held-answers.js';
 import { ADMIN, exchange, expectProblem, expectRefused, rawExchange, useWorld, VIDEO } from '../../support/world.js';
 
 const NOBODY = '0190a5c2-0000-7000-8000-000000000000';
@@ -136,6 +138,18 @@ describe('HTTP at its edges', () => {
   it('should refuse a chunk whose size is none', async () => {
     const start = `POST /v1/jobs HTTP/1.1\r\n${head()}Content-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n`;
     await expectRefused(world, () => raw(`${start}zz\r\n{}\r\n0\r\n\r\n`), 400);
+  });
+
+  it('should not answer garbage in the place of an earlier request on the connection', async () => {
+    const held = holdAnswer(world.simulator, { method: 'POST', path: '/api/jobs/from-url/' });
+    const body = JSON.stringify(VIDEO);
+    const create = `POST /v1/jobs HTTP/1.1\r\n${head()}Content-Type: application/json\r\nContent-Length: ${body.length}\r\n\r\n${body}`;
+    const answer = await raw(`${create}GET / HTTP/1.1\r\nHost: a\r\nnonsense\r\n\r\n`);
+    expect(answer.text).toBe('');
+    await held.untilHeld();
+    held.arrive();
+    const sending = () => world.sql(`select 1 from jobs where status = 'submitting'`);
+    await eventually(sending, (rows) => rows.length === 0);
   });
 
   it('should refuse an expectation that it does not know', async () => {

@@ -7,6 +7,29 @@ import { ConfigError } from '../../../src/common/config/config.js';
 import { readConnectionParameters } from '../../../src/common/prisma/connection-parameters.js';
 
 describe('the parameters of a connection', () => {
+  it.each([
+    'postgresql://user:pw@db.example.com/gateway',
+    'postgresql://user:p%40w%25@db.example.com:5433/gate%20way?ssl=no-verify',
+    'postgresql://user@[::1]/gateway?ssl=true&application_name=a&statement_timeout=7',
+    'postgresql://user@db.example.com/gateway?sslmode=no-verify',
+    'postgresql://user@db.example.com/gateway?sslmode=disable',
+    'postgresql:///gateway?host=/var/run/postgresql&user=me',
+    'postgresql://',
+  ])('should be those that the driver would have read from %s', (connectionString) => {
+    const parts = ['host', 'port', 'user', 'password', 'database', 'ssl', 'connectionParameters'] as const;
+    const read = (config: pg.ClientConfig) => {
+      const client = new pg.Client({ query_timeout: 5, ...config }) as unknown as Record<string, unknown>;
+      return Object.fromEntries(parts.map((part) => [part, client[part]]));
+    };
+    expect(read(readConnectionParameters(connectionString))).toEqual(read({ connectionString }));
+  });
+
+  it('should be refused when they cannot be taken apart', () => {
+    expect(() => readConnectionParameters('postgresql://user:%ff@db.example.com/gateway')).toThrow(
+      /^DATABASE_URL cannot be taken apart; is its password percent-encoded\?$/,
+    );
+  });
+
   it('should need the certificates that the URL names only once', async () => {
     const directory = await mkdtemp(path.join(os.tmpdir(), 'certificates-'));
     const ca = path.join(directory, 'ca.pem');
