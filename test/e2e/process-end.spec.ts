@@ -125,7 +125,7 @@ describe('connections that say nothing more', () => {
 });
 
 describe('standard output that nobody reads', () => {
-  it('should keep nobody waiting, and have all lines once it is read', async () => {
+  it('should keep nobody waiting, and have all lines once it is read, the last ones too', async () => {
     const directory = await mkdtemp(path.join(os.tmpdir(), 'gateway-output-'));
     const fifo = path.join(directory, 'stdout');
     execFileSync('mkfifo', [fifo]);
@@ -139,9 +139,10 @@ describe('standard output that nobody reads', () => {
         }).then(({ status }) => status);
       // 200 bytes a line, more than twice what a pipe holds.
       for (let i = 0; i < 800; i += 1) expect(await ask(i)).toBe(401);
-      const lines = await readLines(stdout, 'request-799');
+      const ended = gateway.end('SIGTERM');
+      const lines = await readLines(stdout, '"stopped"');
       expect(lines.filter((line) => line.includes('"request_id":"request-'))).toHaveLength(800);
-      expect(await gateway.end('SIGTERM')).toBe(0);
+      expect(await ended).toBe(0);
     } finally {
       closeSync(stdout);
       await rm(directory, { recursive: true });
