@@ -37,17 +37,20 @@ export async function changeToken(
   return { ...tokenData(token, accountId), pace };
 }
 
-/** Remembers that a token belongs to an account, a new one when none is given. Returns the account. */
+/**
+ * Remembers that a token belongs to an account, a new one when none is given. Returns the account. Of two that do this at once for
+ * one token, the new account of the second stays empty: its deletion would read all jobs for one of it.
+ */
 export async function saveAccount(
   tx: Prisma.TransactionClient,
   { fingerprint, accountId }: TokenColumns,
 ): Promise<string> {
+  const known = await tx.tokenFingerprint.findUnique({ where: { fingerprint } });
+  if (known) return known.accountId;
   const id = accountId ?? uuidv7();
   await tx.tensorpixAccount.createMany({ data: { id }, skipDuplicates: true });
   await tx.tokenFingerprint.createMany({ data: { fingerprint, accountId: id }, skipDuplicates: true });
-  const { accountId: owner } = await tx.tokenFingerprint.findUniqueOrThrow({ where: { fingerprint } });
-  if (owner !== id && accountId === null) await tx.tensorpixAccount.delete({ where: { id } });
-  return owner;
+  return (await tx.tokenFingerprint.findUniqueOrThrow({ where: { fingerprint } })).accountId;
 }
 
 /**

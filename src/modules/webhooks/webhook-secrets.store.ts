@@ -108,7 +108,10 @@ export class WebhookSecretsStore {
     return rows.map(({ id, ciphertext }) => this.keyring.decrypt(ciphertext, place(tenantId, id)));
   }
 
-  /** Two replicas may do this at once; the partial unique index lets one win. */
+  /**
+   * Two replicas may do this at once; the partial unique index lets one win. A tenant that is being deleted is waited for, and
+   * looked at again then: nothing is signed for it any more.
+   */
   private async insertFirst(owner: SecretOwner): Promise<void> {
     const { id, tenantId, endpointId, ciphertext } = this.newFirst(owner).row;
     await this.prisma.$executeRaw`
@@ -119,6 +122,7 @@ export class WebhookSecretsStore {
          and (${endpointId}::uuid is null or exists (
                select 1 from webhook_endpoints e
                 where e.id = ${endpointId}::uuid and e.tenant_id = t.id and e.deleted_at is null))
+         for key share of t
       on conflict do nothing`;
   }
 }

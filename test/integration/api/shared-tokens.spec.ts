@@ -229,3 +229,16 @@ describe('a token that TensorPix throttles', () => {
     expect((await stage.video(stranger)).status).toBe(201);
   });
 });
+
+describe('a tenant with a token that is known', () => {
+  it('should need no account that is then removed: for that, Postgres reads all jobs', async () => {
+    const team = await stage.team();
+    const before = await accounts();
+    await stage.sql(
+      `create function refuse() returns trigger language plpgsql as $$ begin raise 'an account is removed'; end $$`,
+    );
+    await stage.sql('create trigger kept before delete on tensorpix_accounts for each row execute function refuse()');
+    expect(await accountOf(await sharing(team))).toBe(await accountOf(team));
+    expect(await accounts()).toBe(before);
+  });
+});

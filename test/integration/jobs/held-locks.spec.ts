@@ -1,5 +1,9 @@
 import { describe, expect, it } from '@jest/globals';
 import type pg from 'pg';
+import { JobChangesStore } from '../../../src/modules/jobs/job-changes.store.js';
+import { JobsStore } from '../../../src/modules/jobs/jobs.store.js';
+import { settle } from '../../../src/modules/jobs/submission-change.js';
+import type { Decision } from '../../../src/modules/jobs/submission-outcome.js';
 import { eventually } from '../../support/gateway.js';
 import { idOf, sourceUrl, useStage } from '../../support/stage.js';
 
@@ -122,5 +126,37 @@ describe('A create that waits for a change of its tenant', () => {
       expect((await creating).status).toBe(201);
     });
     expect(stage.creates(team)).toBe(1);
+  });
+});
+
+describe('jobs of many accounts that become unknown in one statement', () => {
+  const UNKNOWN: Decision = {
+    kind: 'unconfirm',
+    statusReason: 'upstream_unavailable',
+    cause: 'no_answer',
+    timedOut: true,
+  };
+
+  it('should lock the accounts in one order, so that replicas do not wait for each other in a circle', async () => {
+    const jobs = stage.gateway.app.get(JobsStore, { strict: false });
+    const changes = stage.gateway.app.get(JobChangesStore, { strict: false });
+    const found = await Promise.all(
+      Array.from({ length: 12 }, async () => {
+        const team = await stage.team();
+        return jobs.findRecord(team.id, idOf(await stage.video(team, {}, { prefer: 'respond-async' })));
+      }),
+    );
+    const due = found.map((row) => settle(row!.job, UNKNOWN, row!.time.now(), false));
+    const [first, ...others] = due.map(({ after }) => after.accountId).sort();
+    await whileHeld('select 1 from tensorpix_accounts where id = $1 for update', [first], async (session) => {
+      const applied = Promise.all(due.map((change) => changes.apply(change)));
+      await untilBlocked();
+      const free = 'select id from tensorpix_accounts where id = any($1::uuid[]) for update nowait';
+      expect(await stage.sql(free, [others])).toHaveLength(others.length);
+      await session.query('commit');
+      expect(await applied).toEqual(due.map(() => true));
+    });
+    const woken = 'select id from tensorpix_accounts where id = any($1::uuid[]) and reconcile_due_at is not null';
+    expect(await stage.sql(woken, [[first, ...others]])).toHaveLength(due.length);
   });
 });

@@ -102,10 +102,13 @@ export class AccountsStore {
     return this.prisma.$executeRaw`
       update tensorpix_accounts a
          set reconcile_due_at = ${DUE_NOW}
-       where a.reconcile_due_at is null and a.id = any(array(
-         select j.account_id from jobs j
-          where j.status = 'unconfirmed' and j.status_reason is distinct from 'outcome_unknown'
-            and j.observable_key is not null and j.clean_looks < ${CLEAN_LOOKS_NEEDED}::int))`;
+       where a.id = any(array(
+         select l.id from tensorpix_accounts l
+          where l.reconcile_due_at is null and l.id = any(array(
+            select j.account_id from jobs j
+             where j.status = 'unconfirmed' and j.status_reason is distinct from 'outcome_unknown'
+               and j.observable_key is not null and j.clean_looks < ${CLEAN_LOOKS_NEEDED}::int))
+            for no key update skip locked))`;
   }
 
   /**

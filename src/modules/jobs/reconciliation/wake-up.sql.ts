@@ -13,14 +13,15 @@ const EQUALS_WOKEN = 500;
 
 /** Parts of the statement that writes a change of jobs; they refer to its part `changed`. */
 
-/** A job has become unknown: its account is looked at. */
+/** Jobs have become unknown: their accounts are looked at. Locked in one order, as replicas do this at the same time in an outage. */
 export const WAKE_ACCOUNTS = Prisma.sql`woken_account as (
   update tensorpix_accounts a
      set reconcile_due_at = least(a.reconcile_due_at, ${DUE_NOW})
-    from (select distinct account_id from changed) c
-   where a.id = any(array[c.account_id])
-     and exists (select 1 from input i join changed d on d.id = i.id
-                  where d.account_id = a.id and i.status = 'unconfirmed'))`;
+   where a.id = any(array(
+     select l.id from tensorpix_accounts l
+      where l.id = any(array(
+        select c.account_id from changed c join input i on i.id = c.id where i.status = 'unconfirmed'))
+      order by l.id for no key update)))`;
 
 /** Jobs are known again: what waited for them may be sent. */
 export function wakeEquals(jobs: JobRecord[]): Prisma.Sql {
