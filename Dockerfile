@@ -22,7 +22,7 @@ COPY --from=dependencies /app/node_modules ./node_modules
 COPY --from=build /app/dist ./dist
 COPY package.json ./
 COPY prisma/migrations ./prisma/migrations
-COPY prisma/migrate.js prisma/engine.js prisma/session.js prisma/program.js ./prisma/
+COPY prisma/migrate.js prisma/engine.js prisma/session.js prisma/long-transactions.js prisma/program.js ./prisma/
 USER node
 EXPOSE 3000
 # The program handles SIGTERM itself: no shell or npm in between. `node prisma/migrate.js` migrates.

@@ -10,6 +10,7 @@ import { readdir, readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { lockMigrations, NO_FILTERS, readEngineError, withEngine } from './engine.js';
+import { waitForLongTransactions } from './long-transactions.js';
 import { runAsProgram } from './program.js';
 import { ToolError } from './session.js';
 
@@ -17,7 +18,7 @@ import { ToolError } from './session.js';
  * @typedef {object} MigrateOptions
  * @property {(line: string) => void} [log] left out: silent
  * @property {string} [migrationsDir] left out: `migrations` beside this file
- * @property {number} [lockTimeoutMs] how long to wait for another run; left out: five minutes
+ * @property {number} [lockTimeoutMs] how long to wait for another run, or for a transaction that uses the tables; left out: five minutes
  */
 
 export const MIGRATIONS_DIR = fileURLToPath(new URL('migrations', import.meta.url));
@@ -39,9 +40,12 @@ const HOW_TO_RETRY = 'Once the cause is gone: npm run db:migrate -- --rolled-bac
 export async function migrate(databaseUrl, options = {}) {
   const { log = () => {}, migrationsDir = MIGRATIONS_DIR, lockTimeoutMs = LOCK_TIMEOUT_MS } = options;
   const migrationsList = await readMigrations(migrationsDir);
-  return withEngine(databaseUrl, async ({ engine, pool, lastError }) => {
+  return withEngine(databaseUrl, async ({ engine, pool, schema, lastError }) => {
     await lockMigrations(pool, lockTimeoutMs, () => log('waiting for another migration to finish'));
     const before = await readFinished(pool);
+    if (migrationsList.migrationDirectories.some(({ path: name }) => !before.includes(name))) {
+      await waitForLongTransactions(pool, schema, lockTimeoutMs, log);
+    }
     /** @type {unknown} */
     let failure;
     await engine.applyMigrations({ migrationsList, filters: NO_FILTERS }).catch((error) => (failure = error));

@@ -4,6 +4,7 @@ import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import pg from 'pg';
 import { markRolledBack, migrate } from '../../prisma/migrate.js';
 import { createDatabase, type TestDatabase } from '../support/database.js';
+import { eventually } from '../support/gateway.js';
 import { writeMigration, writeMigrations } from '../support/migrations.js';
 import { runNode } from '../support/programs.js';
 
@@ -85,6 +86,29 @@ describe('migrate', () => {
     expect(lines).toEqual(['waiting for another migration to finish']);
     await client.query('SELECT pg_advisory_unlock(72707369)');
     expect(await migrate(database.url, { migrationsDir })).toEqual([FIRST, SECOND]);
+  });
+
+  it('should begin when a transaction that lasts is over, so that nobody has to wait behind both', async () => {
+    await fs.rm(`${migrationsDir}/${SECOND}`, { recursive: true });
+    await migrate(database.url, { migrationsDir });
+    await writeMigration(migrationsDir, SECOND, 'ALTER TABLE "jobs" ADD COLUMN "later" int');
+    await client.query('BEGIN');
+    await client.query('SELECT * FROM jobs');
+    const lines: string[] = [];
+    const options = { migrationsDir, log: (line: string) => void lines.push(line) };
+    await expect(migrate(database.url, { ...options, lockTimeoutMs: 1 })).rejects.toThrow(/^a transaction of session/);
+    const migrating = migrate(database.url, options);
+    await eventually(
+      () => lines.length,
+      (count) => count > 0,
+    );
+    expect(lines[0]).toMatch(/^waiting for a transaction of session \d+, behind which/);
+    const other = new pg.Client({ connectionString: database.url });
+    await other.connect();
+    await other.query('SELECT * FROM jobs');
+    await other.end();
+    await client.query('COMMIT');
+    expect(await migrating).toEqual([SECOND]);
   });
 
   it('should leave no session behind, and so no lock', async () => {
