@@ -1,7 +1,8 @@
 import { describe, expect, it } from '@jest/globals';
 import { createHash } from 'node:crypto';
 import request, { type Response } from 'supertest';
-import { ADMIN_KEY, createTenant, eventually } from '../../support/gateway.js';
+import { ADMIN_KEY, createTenant } from '../../support/gateway.js';
+import { untilBlocked } from '../../support/locks.js';
 import { idOf, sourceUrl, useStage, type Team } from '../../support/stage.js';
 
 const stage = useStage();
@@ -188,11 +189,7 @@ describe('a token of another account that is refused while jobs are under way', 
       await session.query('begin');
       await session.query('select 1 from tenants where id = $1 for key share', [team.id]);
       const patching = patchToken(team, token);
-      await eventually(
-        () =>
-          stage.sql(`select 1 from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`),
-        (waiting) => waiting.length > 0,
-      );
+      await untilBlocked(stage);
       expect((await stage.video(team, { video_url: sourceUrl('sim-stick') })).status).toBe(201);
       await session.query('commit');
       const refused = await patching;

@@ -2,6 +2,7 @@ import { afterEach, describe, expect, it } from '@jest/globals';
 import request from 'supertest';
 import { createTenant, eventually } from '../../support/gateway.js';
 import { startReceiver } from '../../support/receiver.js';
+import { untilBlocked } from '../../support/locks.js';
 import {
   ADMIN,
   bearer,
@@ -209,11 +210,7 @@ describe('a deleted tenant', () => {
       await sql('update tenants set deleted_at = now() where id = $1', [tenant.id]);
       const create = request(world.gateway.url).post('/v1/webhook-endpoints').set(bearer(tenant));
       creating = create.send({ url: 'https://client.example.com/hooks' }).then((answer) => answer);
-      await eventually(
-        () =>
-          world.sql(`select 1 from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`),
-        (waiting) => waiting.length > 0,
-      );
+      await untilBlocked(world);
     });
     expectProblem(await creating!, 401, 'unauthenticated');
     expect(await world.sql('select id from webhook_endpoints where tenant_id = $1', [tenant.id])).toEqual([]);

@@ -5,22 +5,11 @@ import { JobsStore } from '../../../src/modules/jobs/jobs.store.js';
 import { settle } from '../../../src/modules/jobs/submission-change.js';
 import type { Decision } from '../../../src/modules/jobs/submission-outcome.js';
 import { eventually } from '../../support/gateway.js';
+import { whileHeld } from '../../support/locks.js';
 import { idOf, sourceUrl, useStage } from '../../support/stage.js';
 
 /** No loop runs: whatever waits for a lock here is the statement of a create. */
 const stage = useStage({ env: { GATEWAY_ROLE: 'api', TENSORPIX_TIMEOUT_MS: '10000' } });
-
-/** Does something while another session holds the locks of a statement. */
-async function whileHeld(statement: string, values: unknown[], run: (session: pg.PoolClient) => Promise<void>) {
-  const session = await stage.pool.connect();
-  try {
-    await session.query('begin');
-    await session.query(statement, values);
-    await run(session);
-  } finally {
-    session.release(true);
-  }
-}
 
 interface Blocked {
   pid: number;
@@ -47,7 +36,7 @@ describe("TensorPix's answer to a create", () => {
     const [team, neighbour] = [await stage.team(), await stage.team()];
     const fields = { ...stage.callback, video_url: sourceUrl() };
     const key = { 'idempotency-key': 'held' };
-    await whileHeld('select 1 from tenant_paces where tenant_id = $1 for update', [team.id], async () => {
+    await whileHeld(stage.pool, 'select 1 from tenant_paces where tenant_id = $1 for update', [team.id], async () => {
       const answers = await Promise.all([stage.video(team, fields, key), stage.video(neighbour)]);
       expect(answers.map(({ status }) => status)).toEqual([201, 201]);
       for (const answer of answers) {
@@ -65,7 +54,7 @@ describe("TensorPix's answer to a create", () => {
 
   it('should outlive a statement that was given up because of a lock', async () => {
     const team = await stage.team();
-    await whileHeld('lock table webhook_deliveries in exclusive mode', [], async (session) => {
+    await whileHeld(stage.pool, 'lock table webhook_deliveries in exclusive mode', [], async (session) => {
       const creating = stage.video(team, stage.callback).then((answer) => answer);
       const first = await untilBlocked();
       expect(stage.creates(team)).toBe(1);
@@ -86,7 +75,7 @@ describe("TensorPix's answer to a create", () => {
 describe('A create that waits for a change of its tenant', () => {
   it('should leave nothing behind when the tenant is suspended meanwhile', async () => {
     const team = await stage.team();
-    await whileHeld('select 1 from tenants where id = $1 for update', [team.id], async (session) => {
+    await whileHeld(stage.pool, 'select 1 from tenants where id = $1 for update', [team.id], async (session) => {
       const creating = stage.video(team).then((answer) => answer);
       await untilBlocked();
       await session.query(`update tenants set status = 'suspended' where id = $1`, [team.id]);
@@ -99,7 +88,7 @@ describe('A create that waits for a change of its tenant', () => {
 
   it('should keep no other tenant waiting, and be told to come again when that takes too long', async () => {
     const [team, neighbour] = [await stage.team(), await stage.team()];
-    await whileHeld('select 1 from tenants where id = $1 for update', [team.id], async () => {
+    await whileHeld(stage.pool, 'select 1 from tenants where id = $1 for update', [team.id], async () => {
       let answered = 0;
       const creating = [stage.video(team), stage.video(team)].map(async (create) => {
         const answer = await create;
@@ -118,7 +107,7 @@ describe('A create that waits for a change of its tenant', () => {
 
   it('should be sent when the tenant stays what it was', async () => {
     const team = await stage.team();
-    await whileHeld('select 1 from tenants where id = $1 for update', [team.id], async (session) => {
+    await whileHeld(stage.pool, 'select 1 from tenants where id = $1 for update', [team.id], async (session) => {
       const creating = stage.video(team).then((answer) => answer);
       await untilBlocked();
       await session.query(`update tenants set name = 'renamed' where id = $1`, [team.id]);
@@ -148,14 +137,19 @@ describe('jobs of many accounts that become unknown in one statement', () => {
     );
     const due = found.map((row) => settle(row!.job, UNKNOWN, row!.time.now(), false));
     const [first, ...others] = due.map(({ after }) => after.accountId).sort();
-    await whileHeld('select 1 from tensorpix_accounts where id = $1 for update', [first], async (session) => {
-      const applied = Promise.all(due.map((change) => changes.apply(change)));
-      await untilBlocked();
-      const free = 'select id from tensorpix_accounts where id = any($1::uuid[]) for update nowait';
-      expect(await stage.sql(free, [others])).toHaveLength(others.length);
-      await session.query('commit');
-      expect(await applied).toEqual(due.map(() => true));
-    });
+    await whileHeld(
+      stage.pool,
+      'select 1 from tensorpix_accounts where id = $1 for update',
+      [first],
+      async (session) => {
+        const applied = Promise.all(due.map((change) => changes.apply(change)));
+        await untilBlocked();
+        const free = 'select id from tensorpix_accounts where id = any($1::uuid[]) for update nowait';
+        expect(await stage.sql(free, [others])).toHaveLength(others.length);
+        await session.query('commit');
+        expect(await applied).toEqual(due.map(() => true));
+      },
+    );
     const woken = 'select id from tensorpix_accounts where id = any($1::uuid[]) and reconcile_due_at is not null';
     expect(await stage.sql(woken, [[first, ...others]])).toHaveLength(due.length);
   });

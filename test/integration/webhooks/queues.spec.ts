@@ -8,6 +8,7 @@ import { DeliveryQueuesStore } from '../../../src/modules/webhooks/delivery-queu
 import { ManualRetriesStore } from '../../../src/modules/webhooks/manual-retries.store.js';
 import { ReceiverGate } from '../../../src/modules/webhooks/receiver-gate.js';
 import { eventually, startGateway } from '../../support/gateway.js';
+import { untilBlocked } from '../../support/locks.js';
 import { useStage } from '../../support/stage.js';
 import { ByHand } from './by-hand.js';
 
@@ -158,11 +159,7 @@ describe('a queue', () => {
       const begun = begin();
       // It is waited for below, whatever happens until then.
       begun.catch(() => undefined);
-      await eventually(
-        () =>
-          stage.sql(`select 1 from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`),
-        (waiting) => waiting.length > 0,
-      );
+      await untilBlocked(stage);
       await session.query('commit');
       await begun;
     } finally {

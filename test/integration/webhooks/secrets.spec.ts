@@ -4,6 +4,7 @@ import { Webhook } from 'standardwebhooks';
 import { WebhookSecretsStore } from '../../../src/modules/webhooks/webhook-secrets.store.js';
 import type { ReceivedWebhook } from '../../support/receiver.js';
 import { eventually } from '../../support/gateway.js';
+import { untilBlocked, whileHeld } from '../../support/locks.js';
 import { idOf, useStage, type Team } from '../../support/stage.js';
 
 const stage = useStage({ simulator: { queueMs: 3_600_000 } });
@@ -104,22 +105,13 @@ describe("the secret of a tenant's callbacks", () => {
   it('should not be made for a tenant that is deleted meanwhile', async () => {
     const team = await stage.team();
     const secrets = stage.gateway.app.get(WebhookSecretsStore, { strict: false });
-    const session = await stage.pool.connect();
-    try {
-      await session.query('begin');
-      await session.query('select 1 from tenants where id = $1 for update', [team.id]);
+    await whileHeld(stage.pool, 'select 1 from tenants where id = $1 for update', [team.id], async (session) => {
       const found = secrets.findSigning({ tenantId: team.id, endpointId: null });
-      const waiting = `select 1 from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`;
-      await eventually(
-        () => stage.sql(waiting),
-        (sessions) => sessions.length > 0,
-      );
+      await untilBlocked(stage);
       await session.query('update tenants set deleted_at = now() where id = $1', [team.id]);
       await session.query('commit');
       expect(await found).toEqual([]);
-    } finally {
-      session.release(true);
-    }
+    });
     expect(await stage.sql('select 1 from webhook_secrets where tenant_id = $1', [team.id])).toEqual([]);
   });
 
