@@ -3,7 +3,7 @@ import { OPERATIONS } from './api.js';
 import { isBodyError, readBody, type BodyError, type DecodedBody } from './body.js';
 import { handleControl } from './control-http.js';
 import type { SimulatorControl } from './control.js';
-import type { Fault, FaultBook, TakenFault } from './faults.js';
+import type { Fault, FaultBook } from './faults.js';
 import { serveFile } from './presigned-urls.js';
 import * as replies from './replies.js';
 import type { Reply } from './replies.js';
@@ -51,7 +51,7 @@ export class RequestHandler {
     const { latencyMs } = this.state.options;
     if (latencyMs > 0) await this.pause(latencyMs);
     if (taken === null) return send(exchange, this.work(exchange));
-    const reply = await this.workWithFault(exchange, taken);
+    const reply = await this.workWithFault(exchange, taken.fault);
     if (reply === null) return;
     await taken.mayAnswer();
     if (reply === 'reset') reset(exchange);
@@ -101,7 +101,7 @@ export class RequestHandler {
   }
 
   /** Null: no answer at all. */
-  private async workWithFault(exchange: Exchange, { fault }: TakenFault): Promise<Reply | 'reset' | null> {
+  private async workWithFault(exchange: Exchange, fault: Fault): Promise<Reply | 'reset' | null> {
     switch (fault.kind) {
       case 'no_answer':
         return null;
