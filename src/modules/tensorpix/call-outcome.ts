@@ -188,10 +188,7 @@ function messages(value: unknown): string[] {
 function cleanText(text: string): string {
   const read = text.replaceAll('\0', '').slice(0, MAX_READ_LENGTH).replace(HALF_AT_END, '');
   // Cut between characters: half a surrogate pair could not be stored.
-  return Array.from(redactText(read).slice(0, 2 * MAX_DETAIL_LENGTH))
-    .slice(0, MAX_DETAIL_LENGTH)
-    .join('')
-    .replace(HALF_AT_END, '');
+  return Array.from(redactText(read)).slice(0, MAX_DETAIL_LENGTH).join('');
 }
 
 /** The header, else DRF's "Expected available in N seconds."; at most an hour. */
