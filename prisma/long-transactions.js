@@ -15,7 +15,7 @@ const LOOK_MS = 1_000;
  * @throws {ToolError} when one still lasts then
  */
 export async function waitForLongTransactions(pool, schema, timeoutMs, log) {
-  const deadline = Date.now() + timeoutMs;
+  const deadline = performance.now() + timeoutMs;
   let seen = await findUsers(pool, schema);
   let told = false;
   while (seen.size > 0) {
@@ -24,7 +24,7 @@ export async function waitForLongTransactions(pool, schema, timeoutMs, log) {
     const [lasting] = [...now].filter(([transaction]) => seen.has(transaction));
     if (!lasting) return;
     const [, session] = lasting;
-    if (Date.now() > deadline) {
+    if (performance.now() > deadline) {
       throw new ToolError(`a transaction of ${session} has kept its tables for too long; end it, or migrate later`);
     }
     if (!told) log(`waiting for a transaction of ${session}, behind which a migration would stop everybody`);

@@ -97,23 +97,30 @@ export async function shutDown(app: NestFastifyApplication): Promise<void> {
   await app.close();
 }
 
-const REFUSED_BY_PARSER: Record<string, string> = {
-  ERR_HTTP_REQUEST_TIMEOUT: `The request did not arrive within ${REQUEST_TIMEOUT_MS / 1000} seconds.`,
-};
-
 /** What Node's parser refuses before there is a request: headers over 16 kB, broken HTTP, a request that never ends. */
 function answerClientError(error: NodeJS.ErrnoException, socket: Socket): void {
   if (error.code === 'ECONNRESET' || socket.destroyed || !socket.writable) return void socket.destroy();
   // Whoever still waits for the answer to an earlier request on the connection would take this one for it.
   const { _httpMessage: waiting } = socket as { _httpMessage?: ServerResponse | null };
   if (waiting?.req.complete) return void socket.destroy();
-  const problem =
-    error.code === 'HPE_HEADER_OVERFLOW'
-      ? new Problem('headers_too_large', 'The headers are larger than 16 kB.')
-      : new Problem('validation_failed', REFUSED_BY_PARSER[error.code ?? ''] ?? 'This is not a valid HTTP request.');
+  const problem = problemOfParser(error);
   const { head, body } = rawAnswer(problem, randomUUID());
   const lines = Object.entries(head).map(([name, value]) => `${name}: ${value}`);
   socket.end([`HTTP/1.1 ${problem.status} ${STATUS_CODES[problem.status]}`, ...lines, '', body].join('\r\n'));
+}
+
+function problemOfParser({ code }: NodeJS.ErrnoException): Problem {
+  switch (code) {
+    case 'HPE_HEADER_OVERFLOW':
+      return new Problem('headers_too_large', 'The headers are larger than 16 kB.');
+    case 'ERR_HTTP_REQUEST_TIMEOUT':
+      return new Problem(
+        'validation_failed',
+        `The request did not arrive within ${REQUEST_TIMEOUT_MS / 1000} seconds.`,
+      );
+    default:
+      return new Problem('validation_failed', 'This is not a valid HTTP request.');
+  }
 }
 
 /** `Expect` with anything but 100-continue (RFC 9110, section 10.1.1). */
