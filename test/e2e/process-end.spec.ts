@@ -90,7 +90,8 @@ describe('a process with a fault that nobody has caught', () => {
       NODE_OPTIONS: `--import "${FAULTY}"`,
     });
     const { key } = await createTenant(gateway.url, 'token-of-the-fault-1');
-    simulator.control.addFault({ match: { method: 'POST' }, times: 1, fault: { kind: 'slow', delay_ms: 3_000 } });
+    // Longer than a drain waits for requests that have not arrived.
+    simulator.control.addFault({ match: { method: 'POST' }, times: 1, fault: { kind: 'slow', delay_ms: 5_000 } });
     const answer = fetch(`${gateway.url}/v1/jobs`, {
       method: 'POST',
       headers: { authorization: `Bearer ${key}`, 'content-type': 'application/json' },
