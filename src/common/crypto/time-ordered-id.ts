@@ -6,6 +6,15 @@ import { randomUUID } from 'node:crypto';
  * for what is listed by its id and not made by the thousand: there ids of one millisecond are in order.
  */
 export function timeOrderedId(): string {
-  const time = Date.now().toString(16).padStart(12, '0');
-  return `${time.slice(0, 8)}-${time.slice(8)}-7${randomUUID().slice(15)}`;
+  return `${timePart(Date.now())}-7${randomUUID().slice(15)}`;
+}
+
+/** The least UUIDv7 of a moment. Ids hold no time before 1970. */
+export function leastIdAt(timeMs: number): string {
+  return `${timePart(Math.max(0, timeMs))}-7000-8000-000000000000`;
+}
+
+function timePart(timeMs: number): string {
+  const hex = timeMs.toString(16).padStart(12, '0');
+  return `${hex.slice(0, 8)}-${hex.slice(8)}`;
 }

@@ -2,8 +2,9 @@ import { Injectable } from '@nestjs/common';
 import { Prisma } from '../../generated/prisma/client.js';
 import { Problem } from '../../common/errors/problem.js';
 import type { PagePosition } from '../../common/http/cursor.js';
+import { leastIdAt } from '../../common/crypto/time-ordered-id.js';
 import { PrismaService } from '../../common/prisma/prisma.service.js';
-import { CALLBACK_STATE, undeliveredJobs } from '../webhooks/callback-state.sql.js';
+import { CALLBACK_STATE, undeliveredJobs, type JobIdRange } from '../webhooks/callback-state.sql.js';
 import type { CallbackState, JobKind, JobRecord } from './job-record.js';
 import { JOB_COLUMNS, toJobRecord, withTime, type JobRow, type JobWithTime } from './job-rows.js';
 import type { JobStatus, StatusReason } from './job-state.js';
@@ -42,6 +43,9 @@ export interface StoredEvent {
   data: Record<string, unknown>;
   createdAt: Date;
 }
+
+/** At most so far the clocks of gateways, which ids have their time from, are from Postgres', which says when a job was made. */
+const CLOCKS_DIFFER_MS = 3_600_000;
 
 /** Reads of jobs. What makes one is in `job-intents.store.ts`, what changes one in `job-changes.store.ts`. */
 @Injectable()
@@ -87,17 +91,20 @@ export class JobsStore {
     return row ? withTime(row) : null;
   }
 
-  /** Newest first. */
+  /** Newest first. Those with an undelivered callback in the order of their ids, which hold the time of their making too. */
   async findPage(
     tenantId: string,
     filter: JobFilter,
     limit: number,
     after: PagePosition | undefined,
   ): Promise<JobWithCallback[]> {
+    const [among, order] = filter.undelivered
+      ? [undelivered(tenantId, filter, limit, after), Prisma.sql`j.id desc`]
+      : [candidates(tenantId, filter, limit, after), Prisma.sql`j.created_at desc, j.id desc`];
     const rows = await this.prisma.$queryRaw<(JobRow & { callback: CallbackState })[]>`
       select ${JOB_COLUMNS}, ${CALLBACK_STATE} as callback
-        from (${candidates(tenantId, filter, limit, after)}) j
-       order by j.created_at desc, j.id desc
+        from (${among}) j
+       order by ${order}
        limit ${limit}::int`;
     return rows.map((row) => ({ job: toJobRecord(row), callback: row.callback }));
   }
@@ -114,40 +121,56 @@ export class JobsStore {
 }
 
 /** Jobs among which the newest that match are. Whatever is rare is found without reading the others. */
-function candidates(
-  tenantId: string,
-  { kind, statuses, externalId, createdAfter, createdBefore, undelivered }: JobFilter,
-  limit: number,
-  after: PagePosition | undefined,
-): Prisma.Sql {
+function candidates(tenantId: string, filter: JobFilter, limit: number, after: PagePosition | undefined): Prisma.Sql {
   const conditions = Prisma.join(
     [
-      Prisma.sql`x.tenant_id = ${tenantId}::uuid and x.kind = ${kind}`,
+      matching(tenantId, filter),
       ...(after ? [Prisma.sql`(x.created_at, x.id) < (${after.createdAt}::timestamptz, ${after.id}::uuid)`] : []),
+    ],
+    ' and ',
+  );
+  const newest = Prisma.sql`x.created_at desc, x.id desc limit ${limit}::int`;
+  if (filter.statuses.length === 0) return Prisma.sql`select * from jobs x where ${conditions} order by ${newest}`;
+  // One index range a status. Not "equal": then the index without the status would have them in this order too.
+  return Prisma.sql`
+    select picked.*
+      from (select distinct status from unnest(${filter.statuses}::text[]) as given(status)) as wanted
+     cross join lateral (
+           select * from jobs x
+            where ${conditions} and x.status >= wanted.status and x.status <= wanted.status
+            order by x.status, ${newest}) picked`;
+}
+
+/** The newest jobs by id that match and have an undelivered callback. Each is looked up by its key: what stands inside a case makes no other index look as good. */
+function undelivered(tenantId: string, filter: JobFilter, limit: number, after: PagePosition | undefined): Prisma.Sql {
+  const ofStatus =
+    filter.statuses.length === 0 ? Prisma.empty : Prisma.sql`and x.status = any(${filter.statuses}::text[])`;
+  return Prisma.sql`
+    select picked.*
+      from (${undeliveredJobs(tenantId, idsOf(filter, after))}) as wanted
+     cross join lateral (
+           select * from jobs x
+            where x.id = wanted.job_id and case when x.id is not null then ${matching(tenantId, filter)} ${ofStatus} end
+           offset 0) picked
+     order by wanted.job_id desc limit ${limit}::int`;
+}
+
+/** Between which ids the jobs of a page are, with room for clocks that differ: of a long outage only that time is read. */
+function idsOf({ createdAfter, createdBefore }: JobFilter, after: PagePosition | undefined): JobIdRange {
+  const least = createdAfter && leastIdAt(createdAfter.getTime() - CLOCKS_DIFFER_MS);
+  const most = createdBefore && leastIdAt(createdBefore.getTime() + CLOCKS_DIFFER_MS);
+  return { after: least, before: after && most ? (after.id < most ? after.id : most) : (after?.id ?? most) };
+}
+
+/** Conditions on `jobs x`, without those on its status and on where a page begins. */
+function matching(tenantId: string, { kind, externalId, createdAfter, createdBefore }: JobFilter): Prisma.Sql {
+  return Prisma.join(
+    [
+      Prisma.sql`x.tenant_id = ${tenantId}::uuid and x.kind = ${kind}`,
       ...(externalId !== undefined ? [Prisma.sql`x.external_id = ${externalId}`] : []),
       ...(createdAfter ? [Prisma.sql`x.created_at > ${createdAfter}::timestamptz`] : []),
       ...(createdBefore ? [Prisma.sql`x.created_at < ${createdBefore}::timestamptz`] : []),
     ],
     ' and ',
   );
-  const newest = Prisma.sql`x.created_at desc, x.id desc limit ${limit}::int`;
-  if (undelivered) {
-    const ofStatus = statuses.length === 0 ? Prisma.empty : Prisma.sql`and x.status = any(${statuses}::text[])`;
-    // By its key: inside a case, the conditions make no other index look as good.
-    return Prisma.sql`
-      select picked.*
-        from (${undeliveredJobs(tenantId)}) as wanted
-       cross join lateral (
-             select * from jobs x
-              where x.id = wanted.job_id and case when x.id is not null then ${conditions} ${ofStatus} end offset 0) picked`;
-  }
-  if (statuses.length === 0) return Prisma.sql`select * from jobs x where ${conditions} order by ${newest}`;
-  // One index range a status. Not "equal": then the index without the status would have them in this order too.
-  return Prisma.sql`
-    select picked.*
-      from (select distinct status from unnest(${statuses}::text[]) as given(status)) as wanted
-     cross join lateral (
-           select * from jobs x
-            where ${conditions} and x.status >= wanted.status and x.status <= wanted.status
-            order by x.status, ${newest}) picked`;
 }

@@ -17,12 +17,23 @@ export const CALLBACK_STATE = Prisma.sql`
       'state', case when j.callback_url is null or j.finished_at is not null then 'none' else 'pending' end,
       'attempts', 0, 'last_error', null))`;
 
-/** The jobs of a tenant with a webhook that has not got through, `(job_id)`: read along the index of such webhooks. */
-export function undeliveredJobs(tenantId: string): Prisma.Sql {
+/** Ids of jobs, both ends left out; undefined: no end. */
+export interface JobIdRange {
+  after: string | undefined;
+  before: string | undefined;
+}
+
+/**
+ * The jobs of a tenant with a callback that has not got through, `(job_id)`, newest id first: read along the index of such
+ * callbacks, and no further than the statement around it asks for.
+ */
+export function undeliveredJobs(tenantId: string, { after, before }: JobIdRange): Prisma.Sql {
   return Prisma.sql`
-    select distinct u.job_id
-      from (select d.job_id from webhook_deliveries d
-             where d.tenant_id = ${tenantId}::uuid and d.status in ('pending', 'failing', 'exhausted')
-               and d.endpoint_id is null and d.job_id is not null
-             order by d.status, d.created_at desc, d.id desc offset 0) u`;
+    select distinct on (d.job_id) d.job_id
+      from webhook_deliveries d
+     where d.tenant_id = ${tenantId}::uuid and d.status in ('pending', 'failing', 'exhausted')
+       and d.endpoint_id is null and d.job_id is not null
+       ${after === undefined ? Prisma.empty : Prisma.sql`and d.job_id > ${after}::uuid`}
+       ${before === undefined ? Prisma.empty : Prisma.sql`and d.job_id < ${before}::uuid`}
+     order by d.job_id desc offset 0`;
 }

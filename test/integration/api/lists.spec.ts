@@ -134,14 +134,26 @@ describe('lists', () => {
     expect((await get(`?created_after=${shifted}&created_before=${iso(at + 1)}`)).data).toHaveLength(4);
   });
 
-  it('should be filtered by callbacks that have not got through', async () => {
-    const id = await create({ callback_url: `http://127.0.0.1:${await freePort()}` });
-    await create();
-    const { data } = await eventually(
+  it('should be filtered by callbacks that have not got through, newest first, across pages and times', async () => {
+    const ids: string[] = [];
+    for (let i = 0; i < 5; i += 1) {
+      ids.unshift(await create({ callback_url: `http://127.0.0.1:${await freePort()}`, external_id: `lost-${i}` }));
+      await create();
+    }
+    await eventually(
       () => get('?callback=undelivered'),
-      (page) => page.data.length > 0,
+      (page) => page.data.length === ids.length,
     );
-    expect(data.map((job) => job.id)).toEqual([id]);
+    for (const limit of [1, 2, 5, 100]) expect(idsOf(await walk(`callback=undelivered&limit=${limit}`))).toEqual(ids);
+    const { data } = await get('?callback=undelivered');
+    const [newest, oldest] = [data[0]!.created_at, data.at(-1)!.created_at];
+    const later = `callback=undelivered&created_after=${oldest}`;
+    expect(idsOf(await walk(`${later}&limit=2`))).toEqual(ids.slice(0, -1));
+    expect(idsOf(await walk(`${later}&created_before=${newest}&limit=2`))).toEqual(ids.slice(1, -1));
+    expect(idsOf(await walk(`callback=undelivered&created_before=1969-07-20T20:17:40Z`))).toEqual([]);
+    expect(idsOf(await walk('callback=undelivered&external_id=lost-3&status=queued'))).toEqual([ids[1]]);
+    expect(idsOf(await walk('callback=undelivered&status=finished'))).toEqual([]);
+    expect((await get('?callback=undelivered', '/v1/images')).data).toEqual([]);
   });
 
   it('should show images and jobs apart', async () => {
