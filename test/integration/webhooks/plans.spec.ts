@@ -25,7 +25,7 @@ import {
   type Statement,
 } from '../../support/plans.js';
 import { useStage } from '../../support/stage.js';
-import { fill, fillQueues } from './queue-rows.js';
+import { fill, fillEndpoint, fillQueues, WAITING } from './queue-rows.js';
 
 /** Nothing runs but what the tests explain. */
 const stage = useStage({ env: { GATEWAY_ROLE: 'api' } });
@@ -40,6 +40,8 @@ let tenantId: string;
 
 /** An endpoint that was changed, and where it was. */
 const CHANGED = { id: randomUUID(), origin: 'https://mended.example.com' };
+/** An endpoint that has taken much since it did not take a few, and one that took nothing. */
+const [MENDED, DOWN] = [randomUUID(), randomUUID()];
 const EVERYTHING = { jobId: undefined, endpointId: undefined, status: undefined };
 const RANGE = { since: new Date(0), until: new Date('2100-01-01'), endpointId: null, status: 'failing' as const };
 
@@ -80,6 +82,21 @@ const STATEMENTS: Statement[] = [
     'a page of an endpoint',
     (prisma) =>
       new DeliveriesStore(prisma).findPage(tenantId, { ...EVERYTHING, endpointId: CHANGED.id }, 100, undefined),
+  ],
+  [
+    'a page of what an endpoint did not take',
+    (prisma) =>
+      new DeliveriesStore(prisma).findPage(tenantId, { endpointId: MENDED, status: 'exhausted' }, 100, undefined),
+  ],
+  [
+    'a batch of what an endpoint did not take, to be sent again',
+    (prisma) =>
+      new ManualRetriesStore(prisma).findRange(
+        tenantId,
+        { ...RANGE, endpointId: MENDED, status: 'exhausted' },
+        undefined,
+        100,
+      ),
   ],
 ];
 
@@ -130,6 +147,14 @@ beforeAll(async () => {
   await withoutAutovacuum(stage.pool);
   const plannedFirst = await keepPlans(stage.pool, STATEMENTS);
   await fill(stage, tenantId, HISTORY, 'delivered', 'https://history.example.com');
+  await fillEndpoint(
+    stage,
+    tenantId,
+    MENDED,
+    { status: 'delivered', count: WAITING, agoSeconds: 0 },
+    { status: 'exhausted', count: 50, agoSeconds: WAITING },
+  );
+  await fillEndpoint(stage, tenantId, DOWN, { status: 'exhausted', count: WAITING, agoSeconds: 0 });
   underWay = await fillQueues(stage, tenantId, lease, CHANGED);
   plans['when there was nothing'] = await plannedFirst();
   await stage.sql('analyze');

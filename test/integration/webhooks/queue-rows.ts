@@ -31,6 +31,29 @@ export async function fill(
   );
 }
 
+/** Webhooks of an endpoint as deliveries leave them, the newest so many seconds ago. */
+export async function fillEndpoint(
+  stage: Stage,
+  tenantId: string,
+  endpointId: string,
+  ...parts: { status: string; count: number; agoSeconds: number }[]
+): Promise<void> {
+  const url = 'https://endpoint.example.com/';
+  await stage.sql(
+    `insert into webhook_endpoints (id, tenant_id, url, origin, events) values ($1, $2, $3, 'https://endpoint.example.com', '{}')`,
+    [endpointId, tenantId, url],
+  );
+  for (const { status, count, agoSeconds } of parts) {
+    await stage.sql(
+      `insert into webhook_deliveries (id, tenant_id, endpoint_id, queue_id, sequence, event_type, url, body, status, created_at)
+       select gen_random_uuid(), $1, $2, gen_random_uuid(), 1, 'job.finished', $3, repeat('x', 700), $4,
+              now() - ($5::int + n) * interval '1 second'
+         from generate_series(1, $6::int) n`,
+      [tenantId, endpointId, url, status, agoSeconds, count],
+    );
+  }
+}
+
 /**
  * What is due, and what waits.
  *
