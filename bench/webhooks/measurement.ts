@@ -17,6 +17,8 @@ export interface BacklogFigures {
   /** CPU seconds per 1,000 deliveries, which is milliseconds a delivery. */
   processCpu: number;
   storeCpu: number;
+  /** The same of the receivers: what a contestant cannot save. */
+  receiverCpu: number;
   /** Opened per 1,000 deliveries. */
   connections: number;
   residentMiB: number;
@@ -51,15 +53,15 @@ export async function measureBacklog(
   await courier.enqueueAll(deliveries);
   await entrant.store?.tidy();
   await receiver.begin({ healthy: sent.healthy.length, dead: sent.dead.length });
-  const usage = watchUsage(courier.pid, entrant.store?.pid ?? null);
+  const usages = [watchUsage(courier.pid, entrant.store?.pid ?? null), watchUsage(receiver.pid, null)] as const;
   const startedMs = await courier.start();
   const complete = await receiver.untilComplete('healthy');
   if (complete && contestant.deadReceivers === 'attempted') await receiver.untilComplete('dead');
   await courier.stop();
-  const used = usage.stop();
+  const [used, receiving] = [usages[0].stop(), usages[1].stop()];
   const receipts = await receiver.end();
   return {
-    figures: backlogFigures(receipts, startedMs, used),
+    figures: backlogFigures(receipts, startedMs, used, receiving),
     tally: tallyUp(entrant, sent, receipts, await courier.countLeft()),
   };
 }
@@ -107,7 +109,12 @@ function splitByHealth(deliveries: Delivery[], { origins }: Receiver): Sent {
   return { healthy: deliveries.filter((delivery) => !isDead(delivery)), dead: deliveries.filter(isDead) };
 }
 
-function backlogFigures({ healthy, dead, connections }: Receipts, startedMs: number, usage: Usage): BacklogFigures {
+function backlogFigures(
+  { healthy, dead, connections }: Receipts,
+  startedMs: number,
+  usage: Usage,
+  receiving: Usage,
+): BacklogFigures {
   const waitedMs = healthy.atMs.map((atMs) => atMs - startedMs);
   const thousands = (healthy.ids.length + dead.ids.length) / 1_000;
   return {
@@ -116,6 +123,7 @@ function backlogFigures({ healthy, dead, connections }: Receipts, startedMs: num
     p99Ms: percentile(waitedMs, 0.99),
     processCpu: usage.processCpuSeconds / thousands,
     storeCpu: usage.storeCpuSeconds / thousands,
+    receiverCpu: receiving.processCpuSeconds / thousands,
     connections: connections / thousands,
     residentMiB: usage.residentBytes / 1_024 ** 2,
   };

@@ -21,6 +21,10 @@ export class Receiver {
     return new Receiver(process, await call<ReceiverOrigins>(process.url, 'origins'));
   }
 
+  get pid(): number {
+    return this.process.pid;
+  }
+
   /** Forgets what came before. */
   begin(expected: Expectation): Promise<null> {
     return call(this.process.url, 'begin', expected);

@@ -48,12 +48,13 @@ function formatBacklog(entrants: Entrant[], { name: scenario }: Scenario, { back
       ...(isDead ? [median(deadToFast(backlog, name)).toFixed(1)] : []),
       formatFigure(figures.processCpu),
       store ? formatFigure(figures.storeCpu) : '',
+      formatFigure(figures.receiverCpu),
       formatFigure(figures.connections, 1),
       formatFigure(figures.residentMiB, 0),
     ];
   });
   const heads = ['', 'deliveries/s', 'of (a)', 'p50 ms', 'p99 ms', ...(isDead ? ['p99 to none dead'] : [])];
-  return alignTable([[...heads, 'process CPU', 'store CPU', 'connections/1,000', 'RSS MiB'], ...rows]);
+  return alignTable([[...heads, 'process CPU', 'store CPU', 'receiver CPU', 'connections/1,000', 'RSS MiB'], ...rows]);
 }
 
 function formatLight(entrants: Entrant[], { light }: Rounds): string {
