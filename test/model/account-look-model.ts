@@ -1,4 +1,4 @@
-import type { UnownedJob } from '../../src/modules/jobs/reconciliation/could-be-ours.js';
+import { toObservable, type UnownedJob } from '../../src/modules/jobs/reconciliation/could-be-ours.js';
 import {
   judge,
   judgedFromMs,
@@ -188,7 +188,12 @@ export class AccountLookModel {
       firstSeenAt: null,
       status: 'queued',
       costCredits: null,
-      shown: { externalUrl, inputVideoId: job.id, modelIds: [...modelIds], fields: { preview, codec: null } },
+      shown: toObservable({
+        externalUrl,
+        inputVideoId: job.id,
+        modelIds: [...modelIds],
+        fields: { preview, codec: null },
+      }),
     };
   }
 

@@ -5,6 +5,7 @@ import {
   couldBeOurs,
   EXCLUSIONS,
   isAdoptable,
+  toObservable,
   type Exclusion,
   type UnknownCall,
   type UnownedJob,
@@ -18,6 +19,7 @@ import {
   type Verdict,
 } from '../../../src/modules/jobs/reconciliation/judgement.js';
 import { observableKey, observableOf } from '../../../src/modules/jobs/reconciliation/observable-key.js';
+import type { ShownRequest } from '../../../src/modules/tensorpix/answers.js';
 import { at } from '../../support/job-records.js';
 
 const URL = 'https://media.example.com/in.mp4';
@@ -47,7 +49,7 @@ function unknownCall(overrides: Partial<UnknownCall> = {}): UnknownCall {
 }
 
 /** As TensorPix shows the job that the call made. */
-function shownJob(overrides: Partial<UnownedJob> = {}, shown: Partial<UnownedJob['shown']> = {}): UnownedJob {
+function shownJob(overrides: Partial<UnownedJob> = {}, shown: Partial<ShownRequest> = {}): UnownedJob {
   return {
     id: 1,
     startedAt: at(10_500),
@@ -55,13 +57,13 @@ function shownJob(overrides: Partial<UnownedJob> = {}, shown: Partial<UnownedJob
     status: 'queued',
     costCredits: '1.0000',
     ...overrides,
-    shown: {
+    shown: toObservable({
       externalUrl: URL,
       inputVideoId: 5,
       modelIds: [4, 1],
       fields: { codec: 'libx264', grain: '0.5000', preview: false, comparison: null },
       ...shown,
-    },
+    }),
   };
 }
 

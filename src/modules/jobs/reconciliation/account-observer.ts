@@ -5,7 +5,7 @@ import { isRefusedFor } from '../../tensorpix/call-outcome.js';
 import { lookUpJob } from '../../tensorpix/job-lookup.js';
 import { TensorpixClient } from '../../tensorpix/tensorpix.client.js';
 import { AccountsStore } from './accounts.store.js';
-import { CLOCK_SLACK_MS, type UnknownCall, type UnownedJob } from './could-be-ours.js';
+import { CLOCK_SLACK_MS, toObservable, type UnknownCall, type UnownedJob } from './could-be-ours.js';
 import { judgedFromMs, type AccountLook, type Timing, type Trace } from './judgement.js';
 import {
   clockOffsetMs,
@@ -236,5 +236,12 @@ const NOT_SEARCHED: Searched = { complete: false, found: [], traces: [] };
 
 function unownedJob({ item, clockOffsetMs }: Listed<ShownJob>, firstSeenAt: Date | null): UnownedJob {
   const { id, status, costCredits, started, shown } = item;
-  return { id, status, costCredits, startedAt: corrected(started, clockOffsetMs), firstSeenAt, shown };
+  return {
+    id,
+    status,
+    costCredits,
+    startedAt: corrected(started, clockOffsetMs),
+    firstSeenAt,
+    shown: toObservable(shown),
+  };
 }

@@ -1,6 +1,25 @@
 import type { ShownRequest, UpstreamStatus } from '../../tensorpix/answers.js';
 import { modelSet, normalizeUrl, type Observable } from './observable-key.js';
 
+/** What TensorPix shows of a job's request; null is not shown. */
+export interface ShownObservable {
+  /** normalised */
+  url: string | null;
+  /** ascending, each once */
+  modelIds: number[] | null;
+  /** Of the other fields those that have the names of the request's. */
+  fields: Record<string, unknown>;
+}
+
+/** Once a job, not once a comparison: each call is compared with each job. */
+export function toObservable({ externalUrl, modelIds, fields }: ShownRequest): ShownObservable {
+  return {
+    url: externalUrl === null ? null : normalizeUrl(externalUrl),
+    modelIds: modelIds === null ? null : modelSet(modelIds),
+    fields,
+  };
+}
+
 /** A row whose call may have made a job. Times are the database's. */
 export interface UnknownCall {
   id: string;
@@ -34,7 +53,7 @@ export interface UnownedJob {
   firstSeenAt: Date | null;
   status: UpstreamStatus | null;
   costCredits: string | null;
-  shown: ShownRequest;
+  shown: ShownObservable;
 }
 
 /** What a corrected time may be too early by: TensorPix may cut it to the second, and tell it by another clock than its `Date`. */
@@ -47,10 +66,9 @@ export const EXCLUSIONS = {
   startedBeforeCall: ({ calledAt }, { startedAt }) =>
     startedAt !== null && startedAt.getTime() < calledAt.getTime() - CLOCK_SLACK_MS,
   seenBeforeCall: ({ calledAt }, { firstSeenAt }) => firstSeenAt !== null && firstSeenAt < calledAt,
-  otherUrl: ({ observable }, { shown }) =>
-    shown.externalUrl !== null && normalizeUrl(shown.externalUrl) !== observable.url,
+  otherUrl: ({ observable }, { shown }) => shown.url !== null && shown.url !== observable.url,
   otherModels: ({ observable }, { shown }) =>
-    shown.modelIds !== null && modelSet(shown.modelIds).join() !== observable.modelIds.join(),
+    shown.modelIds !== null && shown.modelIds.join() !== observable.modelIds.join(),
   otherFields: ({ input }, { shown }) =>
     Object.entries(shown.fields).some(([name, value]) => differs(input[name], value)),
 } satisfies Record<string, Rule>;
@@ -66,7 +84,7 @@ export function couldBeOurs(call: UnknownCall, job: UnownedJob, exclusions: read
 
 /** What does not show its URL and its models could be anybody's: it stands against sending again, and is never adopted. */
 export function isAdoptable({ shown }: UnownedJob): boolean {
-  return shown.externalUrl !== null && shown.modelIds !== null;
+  return shown.url !== null && shown.modelIds !== null;
 }
 
 /** Numbers compare as numbers, whatever text TensorPix writes them as. */
