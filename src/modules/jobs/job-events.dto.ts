@@ -10,7 +10,7 @@ import {
 } from '@nestjs/swagger';
 import { ApiProblems } from '../../common/http/api-problems.js';
 import { EVENT_STREAM, StreamsEvents } from '../../common/http/event-stream.js';
-import { PageQuery } from '../tenants/tenants.dto.js';
+import { PageQuery } from '../../common/http/page.query.js';
 
 /** Query of `GET …/events`; a stream has no use for it. */
 export class EventsQuery extends PageQuery {}

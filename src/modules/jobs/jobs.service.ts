@@ -1,6 +1,7 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { CONFIG, type Config } from '../../common/config/config.js';
 import { Cursors, type Page } from '../../common/http/cursor.js';
+import { DEFAULT_PAGE } from '../../common/http/page.query.js';
 import type { CurrentTenant } from '../tenants/auth.guard.js';
 import { eventResource } from './event-resource.js';
 import type { EventResource, EventsQuery } from './job-events.dto.js';
@@ -12,7 +13,6 @@ import { JobsStore, type JobStanding, type JobWithCallback } from './jobs.store.
 import type { ListJobsQuery } from './list-jobs.query.js';
 import { TenantPaceStore } from './polling/tenant-pace.store.js';
 
-const DEFAULT_PAGE = 20;
 const DEFAULT_EVENTS_PAGE = 100;
 
 /** Reads of jobs and images (contract, sections 4 and 5). */

@@ -1,6 +1,6 @@
+import { PageQuery } from '../../common/http/page.query.js';
 import { CheckedStringField, EnumField, EnumListField, StringField } from '../../common/validation/fields.js';
 import { checkTime } from '../../common/validation/time.js';
-import { PageQuery } from '../tenants/tenants.dto.js';
 import { JOB_STATUSES, type JobStatus } from './job-state.js';
 
 /** Query of `GET /v1/jobs` and `GET /v1/images` (contract, section 4). */

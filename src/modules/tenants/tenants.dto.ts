@@ -117,15 +117,6 @@ export class CreateTenantQuery {
   verify?: 'true' | 'false';
 }
 
-/** Query of the lists. */
-export class PageQuery {
-  @IntegerField({ description: 'Rows a page.', min: 1, max: 100, example: 20 })
-  limit?: number;
-
-  @StringField({ description: '`next_cursor` of the page before.', maxLength: 200 })
-  cursor?: string;
-}
-
 function checkFuture(text: string): string | null {
   return checkTime(text) ?? (Date.parse(text) > Date.now() ? null : 'must be in the future');
 }

@@ -3,6 +3,7 @@ import { v7 as uuidv7 } from 'uuid';
 import { Keyring } from '../../common/crypto/keyring.js';
 import { Problem } from '../../common/errors/problem.js';
 import { Cursors, type Page } from '../../common/http/cursor.js';
+import { DEFAULT_PAGE, type PageQuery } from '../../common/http/page.query.js';
 import { Logger } from '../../common/logging/logger.js';
 import { isRefusedFor } from '../tensorpix/call-outcome.js';
 import { lookUpJob } from '../tensorpix/job-lookup.js';
@@ -17,15 +18,12 @@ import type {
   CreateApiKeyDto,
   CreatedApiKeyResource,
   CreateTenantDto,
-  PageQuery,
   TenantLimitsDto,
   TenantResource,
   UpdateTenantDto,
 } from './tenants.dto.js';
 import { TenantsStore, type TenantLimits, type TenantRecord } from './tenants.store.js';
 import type { TokenColumns, TokenStatus } from './token-columns.store.js';
-
-const DEFAULT_PAGE = 20;
 
 const OUTCOME_UNKNOWN =
   'The outcome of a call with the present token is still unknown; the token can be replaced afterwards, or once the job is canceled.';

@@ -1,6 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import { Problem } from '../../common/errors/problem.js';
 import { Cursors, type Page, type PagePosition } from '../../common/http/cursor.js';
+import { DEFAULT_PAGE } from '../../common/http/page.query.js';
 import { isUuid } from '../../common/validation/id.pipe.js';
 import { WakeUps } from '../../common/loops/wake-ups.js';
 import { DeliveriesStore } from './deliveries.store.js';
@@ -22,7 +23,6 @@ import type {
 } from './webhook-deliveries.dto.js';
 import { WebhookSecretsStore } from './webhook-secrets.store.js';
 
-const DEFAULT_PAGE = 20;
 const ATTEMPTS_SHOWN = 100;
 const READ_A_BATCH = 1_000;
 const READ_A_REQUEST = 10_000;

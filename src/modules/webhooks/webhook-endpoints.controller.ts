@@ -2,11 +2,11 @@ import { Body, Controller, Delete, Get, HttpCode, Param, Patch, Post, Query } fr
 import { ApiBody, ApiOperation, ApiResponse, ApiTags } from '@nestjs/swagger';
 import { ApiProblems } from '../../common/http/api-problems.js';
 import type { Page } from '../../common/http/cursor.js';
+import { PageQuery } from '../../common/http/page.query.js';
 import { IdPipe } from '../../common/validation/id.pipe.js';
 import { NoBody } from '../../common/validation/no-body.js';
 import { BodyPipe, QueryPipe } from '../../common/validation/validate.pipe.js';
 import { RequireScope, Tenant, type CurrentTenant } from '../tenants/auth.guard.js';
-import { PageQuery } from '../tenants/tenants.dto.js';
 import { deliveryResource } from './delivery-resource.js';
 import { DeliveryResource } from './webhook-deliveries.dto.js';
 import {

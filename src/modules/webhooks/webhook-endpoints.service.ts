@@ -3,11 +3,11 @@ import { v7 as uuidv7 } from 'uuid';
 import { CONFIG, type Config } from '../../common/config/config.js';
 import { Problem } from '../../common/errors/problem.js';
 import { Cursors, type Page } from '../../common/http/cursor.js';
+import { DEFAULT_PAGE, type PageQuery } from '../../common/http/page.query.js';
 import { Logger } from '../../common/logging/logger.js';
 import { callbackOrigin, checkCallbackUrl } from '../../common/outbound/callback-url.js';
 import { WakeUps } from '../../common/loops/wake-ups.js';
 import type { CurrentTenant } from '../tenants/auth.guard.js';
-import type { PageQuery } from '../tenants/tenants.dto.js';
 import { DeliveriesStore, type DeliveryRecord } from './deliveries.store.js';
 import { DeliveryQueuesStore } from './delivery-queues.store.js';
 import { EndpointHeaders } from './endpoint-headers.js';
@@ -26,7 +26,6 @@ import { WebhookEndpointsStore, type EndpointRecord } from './webhook-endpoints.
 import { WebhookSecretsStore } from './webhook-secrets.store.js';
 import { ENDPOINT_WEBHOOK_TYPES, TEST_WEBHOOK_TYPE } from './webhook-types.js';
 
-const DEFAULT_PAGE = 20;
 /** Every event is written once for each of them. */
 const MOST_ENDPOINTS = 20;
 const RELEASED_AT_ONCE = 1_000;
