@@ -1,5 +1,5 @@
 /** Set by the connection or not at all. `accept-encoding` so that nothing asks for a body that has to be inflated. */
-const OWN_HEADERS: ReadonlySet<string> = new Set([
+export const OWN_HEADERS: ReadonlySet<string> = new Set([
   ...['host', 'connection', 'keep-alive', 'content-length', 'transfer-encoding', 'te', 'trailer', 'upgrade'],
   ...['expect', 'proxy-connection', 'proxy-authorization', 'accept-encoding'],
 ]);

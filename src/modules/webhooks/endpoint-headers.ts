@@ -1,15 +1,15 @@
 import { Injectable } from '@nestjs/common';
 import { Keyring, type CiphertextPlace } from '../../common/crypto/keyring.js';
+import { OWN_HEADERS } from '../../common/outbound/request-headers.js';
 
 const MAX_HEADERS = 20;
 const MAX_NAME_LENGTH = 100;
 const MAX_VALUE_LENGTH = 1_000;
 
-/** Set by the gateway or by HTTP itself. */
+/** Set by the gateway, by what stands between it and a receiver, or by HTTP itself. */
 const RESERVED: ReadonlySet<string> = new Set([
-  ...['content-type', 'content-length', 'content-encoding', 'host', 'connection', 'keep-alive', 'transfer-encoding'],
-  ...['te', 'trailer', 'upgrade', 'expect', 'proxy-connection', 'proxy-authorization', 'accept-encoding'],
-  ...['user-agent', 'cookie', 'date', 'via', 'forwarded'],
+  ...OWN_HEADERS,
+  ...['content-type', 'content-encoding', 'user-agent', 'cookie', 'date', 'via', 'forwarded'],
 ]);
 
 /** What is wrong with the headers of an endpoint, or null. */
