@@ -18,6 +18,7 @@ import { WebhookEndpointsController } from './webhook-endpoints.controller.js';
 import { WebhookEndpointsService } from './webhook-endpoints.service.js';
 import { WebhookEndpointsStore } from './webhook-endpoints.store.js';
 import { WebhookSecretController } from './webhook-secret.controller.js';
+import { WebhookSecretService } from './webhook-secret.service.js';
 import { WebhookSecretsStore } from './webhook-secrets.store.js';
 import { WebhookSender } from './webhook-sender.js';
 import { WebhooksDispatcher } from './webhooks.dispatcher.js';
@@ -37,6 +38,7 @@ import { WebhooksSweeper } from './webhooks.sweeper.js';
     WebhookSecretsStore,
     WebhookEndpointsService,
     WebhookDeliveriesService,
+    WebhookSecretService,
     SigningSecrets,
     EndpointHeaders,
     DueSearch,
@@ -46,7 +48,7 @@ import { WebhooksSweeper } from './webhooks.sweeper.js';
     WebhooksSweeper,
     { provide: OutboundClient, useFactory: outboundClient, inject: [CONFIG] },
   ],
-  exports: [DeliveriesStore, WebhooksDispatcher],
+  exports: [DeliveriesStore],
 })
 export class WebhooksModule {}
 
