@@ -1,5 +1,5 @@
 import type { AttemptRow, DeliveryRecord } from './deliveries.store.js';
-import type { AttemptResource, DeliveryDetailResource, DeliveryResource } from './webhook-deliveries.dto.js';
+import type { AttemptResource, DeliveryDetailResource, DeliveryResource } from './webhook-deliveries.resource.dto.js';
 
 /** Field by field, so that a new column never leaks. */
 export function deliveryResource(delivery: DeliveryRecord): DeliveryResource {

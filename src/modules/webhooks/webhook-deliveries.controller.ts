@@ -6,18 +6,15 @@ import { IdPipe } from '../../common/validation/id.pipe.js';
 import { NoBody } from '../../common/validation/no-body.js';
 import { BodyPipe, QueryPipe } from '../../common/validation/validate.pipe.js';
 import { RequireScope, Tenant, type CurrentTenant } from '../tenants/auth.guard.js';
+import { CancelReplaysDto, ListDeliveriesQuery, ReplayDto, VerifyDto } from './webhook-deliveries.dto.js';
 import {
   CanceledReplaysResource,
-  CancelReplaysDto,
   DeliveryDetailResource,
   DeliveryPage,
   DeliveryResource,
   DiagnosisResource,
-  ListDeliveriesQuery,
-  ReplayDto,
   ReplayResource,
-  VerifyDto,
-} from './webhook-deliveries.dto.js';
+} from './webhook-deliveries.resource.dto.js';
 import { WebhookDeliveriesService } from './webhook-deliveries.service.js';
 
 /** What became of every webhook (contract, section 7). */

@@ -10,17 +10,14 @@ import { headerOf } from './diagnosis/pasted-headers.js';
 import { diagnose } from './diagnosis/signature-diagnosis.js';
 import { ManualRetriesStore, MOST_SINGLE, MOST_WAITING, type ReplayRange } from './manual-retries.store.js';
 import { RetryAllowance, tooManyWaiting } from './retry-allowance.js';
+import type { CancelReplaysDto, ListDeliveriesQuery, ReplayDto, VerifyDto } from './webhook-deliveries.dto.js';
 import type {
   CanceledReplaysResource,
-  CancelReplaysDto,
   DeliveryDetailResource,
   DeliveryResource,
   DiagnosisResource,
-  ListDeliveriesQuery,
-  ReplayDto,
   ReplayResource,
-  VerifyDto,
-} from './webhook-deliveries.dto.js';
+} from './webhook-deliveries.resource.dto.js';
 import { WebhookSecretsStore } from './webhook-secrets.store.js';
 
 const ATTEMPTS_SHOWN = 100;

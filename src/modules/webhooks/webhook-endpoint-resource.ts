@@ -1,21 +1,8 @@
-import type { EndpointDisabledReason, EndpointRecord, EndpointStatus } from './webhook-endpoints.store.js';
+import type { EndpointSnapshotResource } from './webhook-endpoints.dto.js';
+import type { EndpointRecord } from './webhook-endpoints.store.js';
 
-/** A standing endpoint as others may see it: without its headers, which may hold keys. */
-export interface EndpointView {
-  id: string;
-  object: 'webhook_endpoint';
-  url: string;
-  description: string;
-  events: string[];
-  status: EndpointStatus;
-  status_reason: EndpointDisabledReason | null;
-  failing_since: string | null;
-  created_at: string;
-  updated_at: string;
-}
-
-/** Field by field, so that a new column never leaks. */
-export function endpointResource(endpoint: EndpointRecord): EndpointView {
+/** As others may see it, without its headers, which may hold keys. Field by field, so that a new column never leaks. */
+export function endpointResource(endpoint: EndpointRecord): EndpointSnapshotResource {
   return {
     id: endpoint.id,
     object: 'webhook_endpoint',

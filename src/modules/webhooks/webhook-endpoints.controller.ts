@@ -7,8 +7,7 @@ import { IdPipe } from '../../common/validation/id.pipe.js';
 import { NoBody } from '../../common/validation/no-body.js';
 import { BodyPipe, QueryPipe } from '../../common/validation/validate.pipe.js';
 import { RequireScope, Tenant, type CurrentTenant } from '../tenants/auth.guard.js';
-import { deliveryResource } from './delivery-resource.js';
-import { DeliveryResource } from './webhook-deliveries.dto.js';
+import { DeliveryResource } from './webhook-deliveries.resource.dto.js';
 import {
   CreateEndpointDto,
   EndpointPage,
@@ -114,11 +113,7 @@ export class WebhookEndpointsController {
   })
   @ApiResponse({ status: 202, type: DeliveryResource })
   @ApiProblems('validation_failed', 'not_found')
-  async test(
-    @Tenant() tenant: CurrentTenant,
-    @Param('id', IdPipe) id: string,
-    @NoBody() _: void,
-  ): Promise<DeliveryResource> {
-    return deliveryResource(await this.endpoints.test(tenant, id));
+  test(@Tenant() tenant: CurrentTenant, @Param('id', IdPipe) id: string, @NoBody() _: void): Promise<DeliveryResource> {
+    return this.endpoints.test(tenant, id);
   }
 }

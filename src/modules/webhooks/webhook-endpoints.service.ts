@@ -8,12 +8,14 @@ import { Logger } from '../../common/logging/logger.js';
 import { callbackOrigin, checkCallbackUrl } from '../../common/outbound/callback-url.js';
 import { WakeUps } from '../../common/loops/wake-ups.js';
 import type { CurrentTenant } from '../tenants/auth.guard.js';
-import { DeliveriesStore, type DeliveryRecord } from './deliveries.store.js';
+import { DeliveriesStore } from './deliveries.store.js';
 import { DeliveryQueuesStore } from './delivery-queues.store.js';
+import { deliveryResource } from './delivery-resource.js';
 import { EndpointHeaders } from './endpoint-headers.js';
 import { MOST_SINGLE, MOST_WAITING } from './manual-retries.store.js';
 import { RetryAllowance } from './retry-allowance.js';
 import { SigningSecrets } from './signing-secrets.js';
+import type { DeliveryResource } from './webhook-deliveries.resource.dto.js';
 import { endpointResource } from './webhook-endpoint-resource.js';
 import {
   DEFAULT_OVERLAP_SECONDS,
@@ -124,14 +126,14 @@ export class WebhookEndpointsService {
    *
    * @throws Problem 429 while too much waits of what was asked for before
    */
-  async test(tenant: CurrentTenant, id: string): Promise<DeliveryRecord> {
+  async test(tenant: CurrentTenant, id: string): Promise<DeliveryResource> {
     const endpoint = found(await this.endpoints.find(tenant.id, id));
     await this.allowance.mustAllow(tenant.id, MOST_WAITING + MOST_SINGLE);
     const timestamp = new Date().toISOString();
     const body = JSON.stringify({ type: TEST_WEBHOOK_TYPE, timestamp, data: endpointResource(endpoint) });
     const delivery = await this.deliveries.insertTest(endpoint, body);
     this.wakeUps.ring('deliveries');
-    return delivery;
+    return deliveryResource(delivery);
   }
 
   /** The change stands whatever becomes of this: what is not hurried comes by its schedule. */
