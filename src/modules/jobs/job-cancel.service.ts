@@ -12,7 +12,7 @@ import { isAtTensorpix, isTerminal } from './job-state.js';
 import type { JobWithTime } from './job-rows.js';
 import { JobsStore } from './jobs.store.js';
 import { TenantPaceStore } from './polling/tenant-pace.store.js';
-import { isUnknown } from './reconciliation/wake-up.sql.js';
+import { isUnknown } from './reconciliation/judgement.js';
 
 /** 200: canceled. 202: wanted, and not confirmed by TensorPix yet. */
 export interface Canceled {

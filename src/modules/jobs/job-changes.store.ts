@@ -11,7 +11,8 @@ import { changeInput, changedRows, EVENTS, PACED } from './job-changes.sql.js';
 import { isAtTensorpix, isLeftToPerson } from './job-state.js';
 import { Listeners } from './listeners.js';
 import { changeKeys } from './idempotency/idempotency.sql.js';
-import { isUnknown, WAKE_ACCOUNTS, wakeEquals } from './reconciliation/wake-up.sql.js';
+import { isUnknown } from './reconciliation/judgement.js';
+import { WAKE_ACCOUNTS, wakeEquals } from './reconciliation/wake-up.sql.js';
 
 /** What must still hold when a change is written, beside the sequence number that it was made from. */
 export interface Fence {

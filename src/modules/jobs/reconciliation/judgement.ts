@@ -1,4 +1,5 @@
 import { canonicalJson } from '../canonical-json.js';
+import type { JobRecord } from '../job-record.js';
 import {
   ALL_EXCLUSIONS,
   CLOCK_SLACK_MS,
@@ -74,6 +75,11 @@ export type CleanCondition = keyof typeof CLEAN_CONDITIONS;
 
 /** Complete looks after which TensorPix is known not to have a job. */
 export const CLEAN_LOOKS_NEEDED = 2;
+
+/** True while nobody knows whether TensorPix has this job: no equal one is sent meanwhile. */
+export function isUnknown({ status, cleanLooks }: Pick<JobRecord, 'status' | 'cleanLooks'>): boolean {
+  return status === 'unconfirmed' && cleanLooks < CLEAN_LOOKS_NEEDED;
+}
 
 /** Everything that stands between an unknown outcome and a second charge. A check of the protocol removes one at a time. */
 export interface Guards {

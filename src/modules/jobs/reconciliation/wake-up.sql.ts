@@ -1,12 +1,6 @@
 import { Prisma } from '../../../generated/prisma/client.js';
 import { DUE_NOW } from '../../../common/prisma/due-now.sql.js';
 import type { JobRecord } from '../job-record.js';
-import { CLEAN_LOOKS_NEEDED } from './judgement.js';
-
-/** True while nobody knows whether TensorPix has this job: no equal one is sent meanwhile. */
-export function isUnknown({ status, cleanLooks }: JobRecord): boolean {
-  return status === 'unconfirmed' && cleanLooks < CLEAN_LOOKS_NEEDED;
-}
 
 /** The others wake by themselves: an id that was bound must not wait for thousands of neighbours. */
 const EQUALS_WOKEN = 500;
