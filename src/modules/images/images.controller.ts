@@ -101,10 +101,7 @@ export class ImagesController {
     @Param('id', IdPipe) id: string,
     @Headers('prefer') prefer: string | undefined,
   ): Promise<JobView> {
-    const { waitSeconds } = parsePrefer(prefer);
-    return waitSeconds
-      ? this.jobs.getAfterChange(tenant, 'image', id, waitSeconds)
-      : this.jobs.get(tenant, 'image', id);
+    return this.jobs.get(tenant, 'image', id, parsePrefer(prefer).waitSeconds);
   }
 
   @Get(':id/events')

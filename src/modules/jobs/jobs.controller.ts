@@ -116,10 +116,7 @@ export class JobsController {
     @Param('id', IdPipe) id: string,
     @Headers('prefer') prefer: string | undefined,
   ): Promise<JobView> {
-    const { waitSeconds } = parsePrefer(prefer);
-    return waitSeconds
-      ? this.jobs.getAfterChange(tenant, 'video', id, waitSeconds)
-      : this.jobs.get(tenant, 'video', id);
+    return this.jobs.get(tenant, 'video', id, parsePrefer(prefer).waitSeconds);
   }
 
   @Post(':id/cancel')

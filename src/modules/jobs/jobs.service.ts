@@ -26,17 +26,16 @@ export class JobsService {
     private readonly watch: JobWatch,
   ) {}
 
-  /** @throws Problem 404 */
-  async get(tenant: CurrentTenant, kind: JobKind, id: string): Promise<JobView> {
-    return toView(await this.jobs.get(tenant.id, kind, id));
-  }
-
-  /** Holds the answer until the state changes, or so many seconds have passed; a job that has ended is answered at once. */
-  async getAfterChange(tenant: CurrentTenant, kind: JobKind, id: string, waitSeconds: number): Promise<JobView> {
+  /**
+   * @param waitSeconds holds the answer until the state changes, or so many seconds have passed; a job that has ended is answered
+   *   at once
+   * @throws Problem 404
+   */
+  async get(tenant: CurrentTenant, kind: JobKind, id: string, waitSeconds = 0): Promise<JobView> {
     const untilMs = performance.now() + waitSeconds * 1000;
     const first = await this.jobs.get(tenant.id, kind, id);
     const { status } = first.job;
-    if (isTerminal(status)) return toView(first);
+    if (waitSeconds === 0 || isTerminal(status)) return toView(first);
     if (isAtTensorpix(status)) await this.pace.hurry(tenant.id, waitSeconds * 1000, this.config.pollMinIntervalMs);
     await this.watch.wait(
       { tenantId: tenant.id, id },
