@@ -88,8 +88,9 @@ export class JobsSubmitter implements OnApplicationBootstrap {
     const expired = await this.claims.findExpiredSendsAnyTenant(EXPIRED_A_TICK);
     const settled = expired.map(({ job, time }) => this.changes.apply(settleExpired(job, time.now())));
     // One row that cannot be written must not keep the others from being sent.
-    for (const { status, reason } of (await Promise.allSettled(settled)) as { status: string; reason?: unknown }[]) {
-      if (status === 'rejected') this.logger.error({ err: reason }, 'an expired submission could not be settled');
+    for (const result of await Promise.allSettled(settled)) {
+      if (result.status === 'rejected')
+        this.logger.error({ err: result.reason }, 'an expired submission could not be settled');
     }
   }
 

@@ -4,10 +4,14 @@ import { Logger } from '../../common/logging/logger.js';
 import { tokenPlace } from './tenant-token.js';
 import { TenantsStore } from './tenants.store.js';
 
-/** A tenant's TensorPix token, opened for one call. */
-export interface OpenToken {
-  token: string;
+/** The token with which something was learned of a tenant, as the tenant had it then. */
+export interface UsedToken {
   ciphertext: string;
+}
+
+/** A tenant's TensorPix token, opened for one call. */
+export interface OpenToken extends UsedToken {
+  token: string;
 }
 
 /** How long it is taken for granted that the tenant's resource says "valid". */
@@ -36,14 +40,14 @@ export class TenantTokens {
   }
 
   /** TensorPix refused this token: shown in the tenant's resource until it is replaced or works again. */
-  async noteRejected(tenantId: string, { ciphertext }: OpenToken): Promise<void> {
+  async noteRejected(tenantId: string, { ciphertext }: UsedToken): Promise<void> {
     this.logger.warn({ tenant_id: tenantId }, 'TensorPix rejects the token of this tenant');
     this.notedValidAtMs.delete(ciphertext);
     await this.tenants.markToken(tenantId, ciphertext, 'rejected');
   }
 
   /** TensorPix took this token. Written now and then only, because it is true of almost every call. */
-  async noteValid(tenantId: string, { ciphertext }: OpenToken): Promise<void> {
+  async noteValid(tenantId: string, { ciphertext }: UsedToken): Promise<void> {
     const notedAtMs = this.notedValidAtMs.get(ciphertext);
     if (notedAtMs !== undefined && performance.now() - notedAtMs < NOTED_MS) return;
     if (this.notedValidAtMs.size >= MAX_NOTED) this.notedValidAtMs.clear();

@@ -1,7 +1,8 @@
 import { describe, expect, it } from '@jest/globals';
 import { Lease } from '../../../src/common/loops/lease.js';
 import { JobsPoller } from '../../../src/modules/jobs/polling/jobs.poller.js';
-import { TenantPaceStore, type UsedToken } from '../../../src/modules/jobs/polling/tenant-pace.store.js';
+import { TenantPaceStore } from '../../../src/modules/jobs/polling/tenant-pace.store.js';
+import type { UsedToken } from '../../../src/modules/tenants/tenant-tokens.js';
 import { ADMIN_KEY, eventually } from '../../support/gateway.js';
 import { idOf, useStage, type Team } from '../../support/stage.js';
 import request from 'supertest';

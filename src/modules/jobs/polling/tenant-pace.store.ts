@@ -3,6 +3,7 @@ import { Prisma } from '../../../generated/prisma/client.js';
 import type { Lease } from '../../../common/loops/lease.js';
 import { DUE_NOW } from '../../../common/prisma/due-now.sql.js';
 import { PrismaService } from '../../../common/prisma/prisma.service.js';
+import type { UsedToken } from '../../tenants/tenant-tokens.js';
 import type { StatusReason } from '../job-state.js';
 import { CALL_RATE } from './call-pace.js';
 import type { ListKnowledge } from './look-plan.js';
@@ -29,11 +30,6 @@ export interface LookEnd {
   learned: ListKnowledge | null;
   /** the next look when somebody waits, or has just asked for a cancel; null: no sooner than otherwise */
   hurriedInMs: number | null;
-}
-
-/** The token with which something was learned, as the tenant had it then. */
-export interface UsedToken {
-  ciphertext: string;
 }
 
 /** Under what something was learned of a tenant. A process that has stood still may tell of what is long over. */

@@ -133,15 +133,16 @@ export class AccountObserver {
     const results = await this.readIfServed(context, (limit, offset) =>
       this.tensorpix.listEnhancedVideos(token, limit, offset),
     );
-    const known = new Set<number | null>([null, ...listed.map(({ item }) => item.id)]);
+    const known = new Set(listed.map(({ item }) => item.id));
     const recent = results.entries.filter(
       ({ item, clockOffsetMs }) => (corrected(item.created, clockOffsetMs)?.getTime() ?? sinceMs) >= sinceMs,
     );
-    const unlisted = [...new Set(recent.map(({ item }) => item.jobId))].filter((id) => id !== null && !known.has(id));
-    const owned = await this.accounts.findOwned(accountId, unlisted as number[]);
+    const ids = new Set(recent.map(({ item }) => item.jobId).filter((id) => id !== null));
+    const unlisted = [...ids].filter((id) => !known.has(id));
+    const owned = await this.accounts.findOwned(accountId, unlisted);
     const foreign = await this.findSingles(
       context,
-      (unlisted as number[]).filter((id) => !owned.has(id)),
+      unlisted.filter((id) => !owned.has(id)),
     );
     const videos = await this.readIfServed(context, (limit, offset) =>
       this.tensorpix.listInputVideos(token, limit, offset),

@@ -9,6 +9,7 @@ import { Logger } from '../../../common/logging/logger.js';
 import { Metrics } from '../../../common/metrics.js';
 import { isUniqueViolation } from '../../../common/prisma/database-errors.js';
 import { TenantTokens } from '../../tenants/tenant-tokens.js';
+import type { JobChange } from '../job-change.js';
 import { JobChangesStore } from '../job-changes.store.js';
 import type { JobRecord } from '../job-record.js';
 import { isLeftToPerson } from '../job-state.js';
@@ -131,7 +132,7 @@ export class JobsReconciler implements OnApplicationBootstrap {
     return { left, now: time.now() };
   }
 
-  private async write(change: Parameters<JobChangesStore['apply']>[0], lease: Lease): Promise<boolean> {
+  private async write(change: JobChange, lease: Lease): Promise<boolean> {
     try {
       return await this.changes.apply(change, { reconcileLease: lease.token });
     } catch (error) {
@@ -157,7 +158,7 @@ export class JobsReconciler implements OnApplicationBootstrap {
     const { tenantId, tokenCiphertext: ciphertext, failures } = account;
     const retryMs = backoffMs(failures, TROUBLE_BASE_MS, Math.min(TROUBLE_CAP_MS, this.timing.graceMs));
     if (tenantId === null || ciphertext === null) return retryMs;
-    if (trouble.kind === 'token_rejected') await this.tokens.noteRejected(tenantId, { ciphertext, token: '' });
+    if (trouble.kind === 'token_rejected') await this.tokens.noteRejected(tenantId, { ciphertext });
     if (trouble.kind !== 'rate_limited') return retryMs;
     const restMs = Math.max(retryMs, trouble.retryAfterMs ?? 0);
     await this.pace.rest(tenantId, restMs, { token: { ciphertext } });
