@@ -1,3 +1,5 @@
+import { parseJson } from '../validation/json.js';
+
 /**
  * When a presigned URL stops working, as far as its query says; null when it says nothing or nothing that can be read.
  * Read are AWS Signature V4 and what copies it (R2, MinIO, Spaces: X-Amz-Date + X-Amz-Expires, seconds), Google V4
@@ -91,14 +93,6 @@ function utcInstant([year = 0, month = 0, day = 0, hour = 0, minute = 0, second 
 
 function bounded(instantMs: number): number | null {
   return instantMs <= MAX_INSTANT_MS ? instantMs : null;
-}
-
-function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return null;
-  }
 }
 
 function field(value: unknown, name: string): unknown {

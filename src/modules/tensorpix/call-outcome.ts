@@ -1,6 +1,7 @@
 import type { FieldErrors } from '../../common/errors/problem.js';
 import { parseRetryAfter } from '../../common/http/retry-after.js';
 import { redactText } from '../../common/logging/redact.js';
+import { parseJson } from '../../common/validation/json.js';
 import type { TransportError } from './pool.adapter.js';
 
 /** Why TensorPix said no. Nothing was done and nothing was charged. */
@@ -196,12 +197,4 @@ export function retryAfterMs(header: string | undefined, text: string, nowMs?: n
   const seconds = /available in (\d{1,9}(?:\.\d+)?) seconds?/i.exec(text)?.[1];
   const textMs = seconds === undefined ? null : Math.min(MAX_RETRY_AFTER_MS, Math.ceil(Number(seconds) * 1000));
   return parseRetryAfter(header, MAX_RETRY_AFTER_MS, nowMs) ?? textMs;
-}
-
-function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
 }

@@ -1,4 +1,5 @@
 import { isDeepStrictEqual } from 'node:util';
+import { parseJson } from '../../../common/validation/json.js';
 import { failed, passed, unjudged, type DiagnosisCheck } from './diagnosis-check.js';
 
 const BYTE_ORDER_MARK = '\uFEFF';
@@ -42,13 +43,4 @@ function rewriteOf(pasted: string, sent: string): string {
   // Strings lose their whitespace too, which are known to be the same.
   if (pasted.replace(/\s/g, '') === sent.replace(/\s/g, '')) return 'the whitespace between its parts differs';
   return 'its characters or numbers are written otherwise, for example as `\\u` escapes';
-}
-
-/** The value of a JSON text; undefined, which JSON has not, when it is none. */
-function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
 }
