@@ -1,6 +1,7 @@
 import { parseUrl } from '../validation/url.js';
 import { isIP } from 'node:net';
 import { domainToASCII } from 'node:url';
+import type { Config } from '../config/config.js';
 import { classifyAddress, isAllowed, type AddressClass } from './address-class.js';
 import type { Cidr } from './cidr.js';
 import { isReservedPort } from './reserved-ports.js';
@@ -15,11 +16,18 @@ export interface CallbackPolicy {
   readonly allowedHosts: readonly string[];
 }
 
+/** The operator's part of it. */
+export function operatorPolicy(
+  config: Pick<Config, 'callbackAllowHttp' | 'callbackAllowedCidrs'>,
+): Omit<CallbackPolicy, 'allowedHosts'> {
+  return { allowHttp: config.callbackAllowHttp, allowedCidrs: config.callbackAllowedCidrs };
+}
+
 export type CallbackUrlVerdict =
   { readonly ok: true; readonly url: URL } | { readonly ok: false; readonly reason: string };
 
 /** Characters of a callback URL, as given. */
-export const MAX_CALLBACK_URL_LENGTH = 2_048;
+const MAX_CALLBACK_URL_LENGTH = 2_048;
 
 /** Names that reach cloud metadata services; each resolves to a refused address too, but a 400 tells sooner. */
 const METADATA_NAMES: ReadonlySet<string> = new Set([

@@ -5,7 +5,7 @@ import { Problem, type FieldErrors } from '../../common/errors/problem.js';
 import type { Preferences } from '../../common/http/prefer.js';
 import { Logger } from '../../common/logging/logger.js';
 import { isDatabaseAway } from '../../common/prisma/database-errors.js';
-import { checkCallbackUrl } from '../../common/outbound/callback-url.js';
+import { checkCallbackUrl, operatorPolicy } from '../../common/outbound/callback-url.js';
 import { checkMediaUrl } from '../../common/outbound/media-source.js';
 import { presignedExpiry } from '../../common/outbound/presigned-url.js';
 import type { Lease } from '../../common/loops/lease.js';
@@ -192,12 +192,8 @@ export class JobCreationService {
     const remainingMs = sourceExpiresAt ? sourceExpiresAt.getTime() - Date.now() : Number.POSITIVE_INFINITY;
     if (remainingMs <= 0) errors[source.field] = ['is a presigned URL that has already expired'];
     if (callbackUrl !== null) {
-      const { callbackAllowHttp: allowHttp, callbackAllowedCidrs: allowedCidrs } = this.config;
-      const callback = checkCallbackUrl(callbackUrl, {
-        allowHttp,
-        allowedCidrs,
-        allowedHosts: tenant.callbackAllowedHosts,
-      });
+      const policy = { ...operatorPolicy(this.config), allowedHosts: tenant.callbackAllowedHosts };
+      const callback = checkCallbackUrl(callbackUrl, policy);
       if (!callback.ok) errors.callback_url = [callback.reason];
     }
     if (Object.keys(errors).length > 0) throw Problem.invalid(errors);

@@ -5,7 +5,7 @@ import { Problem } from '../../common/errors/problem.js';
 import { Cursors, type Page } from '../../common/http/cursor.js';
 import { DEFAULT_PAGE, type PageQuery } from '../../common/http/page.query.js';
 import { Logger } from '../../common/logging/logger.js';
-import { callbackOrigin, checkCallbackUrl } from '../../common/outbound/callback-url.js';
+import { callbackOrigin, checkCallbackUrl, operatorPolicy } from '../../common/outbound/callback-url.js';
 import { WakeUps } from '../../common/loops/wake-ups.js';
 import type { CurrentTenant } from '../tenants/auth.guard.js';
 import { DeliveriesStore } from './deliveries.store.js';
@@ -150,8 +150,8 @@ export class WebhookEndpointsService {
   }
 
   private checkUrl(tenant: CurrentTenant, url: string): void {
-    const { callbackAllowHttp: allowHttp, callbackAllowedCidrs: allowedCidrs } = this.config;
-    const verdict = checkCallbackUrl(url, { allowHttp, allowedCidrs, allowedHosts: tenant.callbackAllowedHosts });
+    const policy = { ...operatorPolicy(this.config), allowedHosts: tenant.callbackAllowedHosts };
+    const verdict = checkCallbackUrl(url, policy);
     if (!verdict.ok) throw Problem.invalid({ url: [verdict.reason] });
   }
 

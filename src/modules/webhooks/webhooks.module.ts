@@ -1,5 +1,6 @@
 import { Module } from '@nestjs/common';
 import { CONFIG, type Config } from '../../common/config/config.js';
+import { operatorPolicy } from '../../common/outbound/callback-url.js';
 import { OutboundClient } from '../../common/outbound/outbound-client.js';
 import { DeliveriesStore } from './deliveries.store.js';
 import { DeliveryOutcomesStore } from './delivery-outcomes.store.js';
@@ -53,10 +54,9 @@ import { WebhooksSweeper } from './webhooks.sweeper.js';
 export class WebhooksModule {}
 
 function outboundClient(config: Config): OutboundClient {
-  const { callbackAllowHttp: allowHttp, callbackAllowedCidrs: allowedCidrs, callbackTimeoutMs: timeoutMs } = config;
   return new OutboundClient({
-    policy: { allowHttp, allowedCidrs },
-    timeoutMs,
+    policy: operatorPolicy(config),
+    timeoutMs: config.callbackTimeoutMs,
     connectionsPerOrigin: CONNECTIONS_AN_ORIGIN,
     userAgent: 'tensorpix-gateway',
   });
