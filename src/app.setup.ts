@@ -22,6 +22,9 @@ import { isMissingTable } from './common/prisma/database-errors.js';
 import { registerAuthentication } from './modules/tenants/auth.guard.js';
 import { Authenticator } from './modules/tenants/authenticator.js';
 import { SubmissionService } from './modules/jobs/submission.service.js';
+import { TenantsStore } from './modules/tenants/tenants.store.js';
+import { WebhookEndpointsStore } from './modules/webhooks/webhook-endpoints.store.js';
+import { WebhookSecretsStore } from './modules/webhooks/webhook-secrets.store.js';
 
 const MAX_HEADER_BYTES = 16_384;
 /** For a request to arrive. Milliseconds. */
@@ -80,8 +83,11 @@ export async function createApp(config: Config, logger: Logger): Promise<NestFas
 }
 
 async function verifyKeys(app: NestFastifyApplication): Promise<void> {
+  const stores = [app.get(TenantsStore), app.get(WebhookSecretsStore), app.get(WebhookEndpointsStore)];
+  const isNeeded = async (keyId: string): Promise<boolean> =>
+    (await Promise.all(stores.map((store) => store.hasSecretUnder(keyId)))).includes(true);
   try {
-    await app.get(CanaryStore).verify();
+    await app.get(CanaryStore).verify(isNeeded);
   } catch (error) {
     if (!isMissingTable(error)) throw error;
     throw new ConfigError('DATABASE_URL leads to a database without the tables; run `npm run db:migrate` first');

@@ -16,13 +16,16 @@ export class CanaryStore {
     private readonly keyring: Keyring,
   ) {}
 
-  /** @throws ConfigError when a key is wrong, or one that stored secrets still need is missing */
-  async verify(): Promise<void> {
+  /**
+   * @param isNeeded whether anything that is stored was encrypted with the key of this id
+   * @throws ConfigError when a key is wrong, or one that stored secrets still need is missing
+   */
+  async verify(isNeeded: (keyId: string) => Promise<boolean>): Promise<void> {
     const canaries = await this.prisma.encryptionCanary.findMany();
     const configured = new Set(this.keyring.keyIds);
     for (const { keyId, ciphertext } of canaries) {
       if (configured.has(keyId)) this.mustOpen(keyId, ciphertext);
-      else if (await this.isStillNeeded(keyId)) {
+      else if (await isNeeded(keyId)) {
         throw new ConfigError(`ENCRYPTION_KEYS lacks the key "${keyId}", which stored secrets need`);
       }
     }
@@ -48,16 +51,6 @@ export class CanaryStore {
         `ENCRYPTION_KEYS holds another key "${keyId}" than the one that stored secrets were encrypted with`,
       );
     }
-  }
-
-  private async isStillNeeded(keyId: string): Promise<boolean> {
-    const startsWith = `v1.${keyId}.`;
-    const found = await Promise.all([
-      this.prisma.tenant.findFirst({ where: { tokenCiphertext: { startsWith } }, select: { id: true } }),
-      this.prisma.webhookSecret.findFirst({ where: { ciphertext: { startsWith } }, select: { id: true } }),
-      this.prisma.webhookEndpoint.findFirst({ where: { headersCiphertext: { startsWith } }, select: { id: true } }),
-    ]);
-    return found.some((row) => row !== null);
   }
 }
 

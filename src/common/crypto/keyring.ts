@@ -89,13 +89,18 @@ export class Keyring {
     const cipher = createCipheriv('aes-256-gcm', key.key, iv, { authTagLength: TAG_BYTES });
     cipher.setAAD(additionalData(key.id, place));
     const bytes = Buffer.concat([iv, cipher.update(plaintext, 'utf8'), cipher.final(), cipher.getAuthTag()]);
-    return `v1.${key.id}.${bytes.toString('base64url')}`;
+    return `${beginningUnder(key.id)}${bytes.toString('base64url')}`;
   }
 
   private macUnder(key: Buffer | undefined, text: string): Buffer {
     if (!key) throw new DecryptionError('no key is configured');
     return createHmac('sha256', key).update(text).digest().subarray(0, 12);
   }
+}
+
+/** How each ciphertext under this key begins. */
+export function beginningUnder(keyId: string): string {
+  return `v1.${keyId}.`;
 }
 
 function additionalData(keyId: string, place: CiphertextPlace): Buffer {

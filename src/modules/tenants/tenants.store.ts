@@ -1,5 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import { type Prisma } from '../../generated/prisma/client.js';
+import { beginningUnder } from '../../common/crypto/keyring.js';
 import type { PagePosition } from '../../common/http/cursor.js';
 import { behind, NEWEST_FIRST } from '../../common/prisma/newest-first.js';
 import { PrismaService } from '../../common/prisma/prisma.service.js';
@@ -218,6 +219,12 @@ export class TenantsStore {
       });
       return true;
     });
+  }
+
+  /** Whether a token is encrypted with this key. */
+  async hasSecretUnder(keyId: string): Promise<boolean> {
+    const where = { tokenCiphertext: { startsWith: beginningUnder(keyId) } };
+    return (await this.prisma.tenant.findFirst({ where, select: { id: true } })) !== null;
   }
 
   /** The account that a token belongs to: a known one when this token, or one it replaced, was seen before. */

@@ -1,5 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import { v7 as uuidv7 } from 'uuid';
+import { beginningUnder } from '../../common/crypto/keyring.js';
 import { Problem } from '../../common/errors/problem.js';
 import { DUE_NOW } from '../../common/prisma/due-now.sql.js';
 import { behind, NEWEST_FIRST } from '../../common/prisma/newest-first.js';
@@ -81,6 +82,12 @@ export class WebhookEndpointsStore {
       select: SHOWN,
     });
     return row && toRecord(row);
+  }
+
+  /** Whether headers are encrypted with this key. */
+  async hasSecretUnder(keyId: string): Promise<boolean> {
+    const where = { headersCiphertext: { startsWith: beginningUnder(keyId) } };
+    return (await this.prisma.webhookEndpoint.findFirst({ where, select: { id: true } })) !== null;
   }
 
   /** Newest first. */

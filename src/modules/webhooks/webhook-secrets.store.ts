@@ -1,6 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import { v7 as uuidv7 } from 'uuid';
-import { Keyring, type CiphertextPlace } from '../../common/crypto/keyring.js';
+import { beginningUnder, Keyring, type CiphertextPlace } from '../../common/crypto/keyring.js';
 import { PrismaService } from '../../common/prisma/prisma.service.js';
 import { newWebhookSecret } from './signature.js';
 
@@ -97,6 +97,12 @@ export class WebhookSecretsStore {
                            order by s.created_at desc, s.id desc offset ${MOST_SIGNING}::int))`;
       return secret;
     });
+  }
+
+  /** Whether one is encrypted with this key. */
+  async hasSecretUnder(keyId: string): Promise<boolean> {
+    const where = { ciphertext: { startsWith: beginningUnder(keyId) } };
+    return (await this.prisma.webhookSecret.findFirst({ where, select: { id: true } })) !== null;
   }
 
   private async read({ tenantId, endpointId }: SecretOwner): Promise<string[]> {
