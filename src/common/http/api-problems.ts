@@ -1,25 +1,27 @@
 import { applyDecorators } from '@nestjs/common';
-import { ApiProperty, ApiResponse, type ApiPropertyOptions } from '@nestjs/swagger';
+import { ApiProperty, ApiResponse } from '@nestjs/swagger';
 type HeadersObject = NonNullable<Extract<Parameters<typeof ApiResponse>[0], { headers?: unknown }>['headers']>;
 
 import { PROBLEM_CODES, type FieldErrors, type ProblemCode } from '../errors/problem.js';
 
 /** An error as every route answers it (RFC 9457; contract, section 2). */
 export class ProblemResource {
-  @ApiProperty({ example: 'about:blank' }) type!: string;
-  @ApiProperty({ example: 'Bad Request' }) title!: string;
-  @ApiProperty({ example: 400 }) status!: number;
-  @ApiProperty({ enum: Object.keys(PROBLEM_CODES), example: 'validation_failed' }) code!: ProblemCode;
-  @ApiProperty({ example: '1 field is invalid.' }) detail!: string;
-  @ApiProperty({ example: '0190a5c2-0000-7000-8000-000000000000' }) request_id!: string;
+  @ApiProperty({ description: 'Always this one: `code` says what it is.', example: 'about:blank' }) type!: string;
+  @ApiProperty({ description: 'Of the status.', example: 'Bad Request' }) title!: string;
+  @ApiProperty({ description: 'As of the answer.', example: 400 }) status!: number;
+  @ApiProperty({ description: 'Stable: to decide by.', enum: Object.keys(PROBLEM_CODES), example: 'validation_failed' })
+  code!: ProblemCode;
+  @ApiProperty({ description: 'For people.', example: '1 field is invalid.' }) detail!: string;
+  @ApiProperty({ description: 'As of `X-Request-Id`.', example: '0190a5c2-0000-7000-8000-000000000000' })
+  request_id!: string;
 
   @ApiProperty({
     description: 'Messages by field; on every 400.',
-    required: false,
+    selfRequired: false,
     type: 'object',
     additionalProperties: { type: 'array', items: { type: 'string' } },
     example: { crf: ['must not be greater than 51'] },
-  } as unknown as ApiPropertyOptions)
+  })
   errors?: FieldErrors;
 
   @ApiProperty({

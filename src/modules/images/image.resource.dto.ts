@@ -1,10 +1,12 @@
-import { ApiProperty, type ApiPropertyOptions } from '@nestjs/swagger';
+import { ApiProperty } from '@nestjs/swagger';
+import { NextCursor } from '../../common/http/page.dto.js';
 import { CallbackStateResource, ImageOutputResource, SnapshotResource } from '../jobs/job.resource.dto.js';
 
 /** An image as its webhooks carry it: without `input` and `callback`. */
 export class ImageSnapshotResource extends SnapshotResource {
   @ApiProperty({ enum: ['image'] }) object!: 'image';
-  @ApiProperty({ type: ImageOutputResource, nullable: true }) output!: ImageOutputResource | null;
+  @ApiProperty({ type: ImageOutputResource, nullable: true, description: 'Set when `finished`.' })
+  output!: ImageOutputResource | null;
 }
 
 /** An image enhancement (contract, section 5). */
@@ -20,7 +22,7 @@ export class ImageResource extends ImageSnapshotResource {
       output_format: 'png',
       watermark: true,
     },
-  } as unknown as ApiPropertyOptions)
+  })
   input!: Record<string, unknown>;
   @ApiProperty() callback!: CallbackStateResource;
 }
@@ -28,5 +30,5 @@ export class ImageResource extends ImageSnapshotResource {
 /** A page of images, newest first (contract, section 5). */
 export class ImagePage {
   @ApiProperty({ type: [ImageResource] }) data!: ImageResource[];
-  @ApiProperty({ type: String, nullable: true }) next_cursor!: string | null;
+  @NextCursor() next_cursor!: string | null;
 }

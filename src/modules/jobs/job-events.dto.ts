@@ -1,16 +1,8 @@
 import { applyDecorators } from '@nestjs/common';
-import {
-  ApiExtraModels,
-  ApiHeader,
-  ApiOperation,
-  ApiProperty,
-  ApiResponse,
-  getSchemaPath,
-  type ApiPropertyOptions,
-} from '@nestjs/swagger';
+import { ApiExtraModels, ApiHeader, ApiOperation, ApiProperty, ApiResponse, getSchemaPath } from '@nestjs/swagger';
 import { ApiProblems } from '../../common/http/api-problems.js';
 import { EVENT_STREAM, StreamsEvents } from '../../common/http/event-stream.js';
-import { PageQuery } from '../../common/http/page.query.js';
+import { NextCursor, PageQuery } from '../../common/http/page.dto.js';
 
 /** Query of `GET …/events`; a stream has no use for it. */
 export class EventsQuery extends PageQuery {}
@@ -18,20 +10,25 @@ export class EventsQuery extends PageQuery {}
 /** A line of a job's history, internal steps included. */
 export class EventResource {
   @ApiProperty({ type: 'integer', description: '1, 2, 3… without gaps', example: 2 }) sequence!: number;
-  @ApiProperty({ example: 'job.queued' }) type!: string;
-  @ApiProperty({ format: 'date-time' }) timestamp!: string;
   @ApiProperty({
+    description: 'The state that was entered, or a step in between; more of these may come.',
+    example: 'job.queued',
+  })
+  type!: string;
+  @ApiProperty({ format: 'date-time', description: 'When it happened.' }) timestamp!: string;
+  @ApiProperty({
+    description: 'What belongs to an event of this type.',
     type: 'object',
     additionalProperties: true,
     example: { tensorpix_id: 123 },
-  } as unknown as ApiPropertyOptions)
+  })
   data!: Record<string, unknown>;
 }
 
 /** A page of a job's events, oldest first (contract, section 4). */
 export class EventPage {
   @ApiProperty({ type: [EventResource] }) data!: EventResource[];
-  @ApiProperty({ type: String, nullable: true }) next_cursor!: string | null;
+  @NextCursor() next_cursor!: string | null;
 }
 
 const DESCRIPTION =

@@ -1,7 +1,7 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { CONFIG, type Config } from '../../common/config/config.js';
 import { Cursors, type Page } from '../../common/http/cursor.js';
-import { DEFAULT_PAGE } from '../../common/http/page.query.js';
+import { DEFAULT_PAGE } from '../../common/http/page.dto.js';
 import type { CurrentTenant } from '../tenants/auth.guard.js';
 import { eventResource } from './event-resource.js';
 import type { EventResource, EventsQuery } from './job-events.dto.js';

@@ -1,4 +1,4 @@
-import { PageQuery } from '../../common/http/page.query.js';
+import { PageQuery } from '../../common/http/page.dto.js';
 import { CheckedStringField, EnumField, EnumListField, StringField } from '../../common/validation/fields.js';
 import { checkTime } from '../../common/validation/time.js';
 import { JOB_STATUSES, type JobStatus } from './job-state.js';

@@ -2,7 +2,7 @@ import { Body, Controller, Delete, Get, HttpCode, Param, Patch, Post, Query } fr
 import { ApiBearerAuth, ApiBody, ApiOperation, ApiResponse, ApiTags } from '@nestjs/swagger';
 import { ApiProblems } from '../../common/http/api-problems.js';
 import type { Page } from '../../common/http/cursor.js';
-import { PageQuery } from '../../common/http/page.query.js';
+import { PageQuery } from '../../common/http/page.dto.js';
 import { IdPipe } from '../../common/validation/id.pipe.js';
 import { BodyPipe, QueryPipe } from '../../common/validation/validate.pipe.js';
 import { RequireAdmin } from './auth.guard.js';

@@ -1,4 +1,5 @@
 import { ApiProperty } from '@nestjs/swagger';
+import { NextCursor } from '../../common/http/page.dto.js';
 import {
   CheckedListField,
   CheckedJsonField,
@@ -154,44 +155,60 @@ export class CreateApiKeyDto {
 }
 
 class TokenResource {
-  @ApiProperty({ example: '4567' }) last4!: string;
-  @ApiProperty({ enum: ['unknown', 'valid', 'rejected'] }) status!: TokenStatus;
+  @ApiProperty({
+    description: 'Its last four characters, to recognise it by; empty for a token of less than eight.',
+    example: '4567',
+  })
+  last4!: string;
+  @ApiProperty({ description: 'What TensorPix said of it last.', enum: ['unknown', 'valid', 'rejected'] })
+  status!: TokenStatus;
 }
 
 class LimitsResource {
-  @ApiProperty({ type: Number, nullable: true }) max_active_jobs!: number | null;
-  @ApiProperty({ type: Number, nullable: true }) requests_per_minute!: number | null;
-  @ApiProperty({ type: String, nullable: true, example: '1000.0000' }) monthly_credits!: string | null;
+  @ApiProperty({ type: Number, nullable: true, description: 'null does not limit. Not enforced yet.' })
+  max_active_jobs!: number | null;
+  @ApiProperty({ type: Number, nullable: true, description: 'null does not limit. Not enforced yet.' })
+  requests_per_minute!: number | null;
+  @ApiProperty({
+    type: String,
+    nullable: true,
+    description: 'null does not limit. Not enforced yet.',
+    example: '1000.0000',
+  })
+  monthly_credits!: string | null;
 }
 
 /** A tenant (contract, section 3). */
 export class TenantResource {
   @ApiProperty({ format: 'uuid' }) id!: string;
   @ApiProperty({ enum: ['tenant'] }) object!: 'tenant';
-  @ApiProperty({ example: 'video-team' }) name!: string;
-  @ApiProperty({ enum: ['active', 'suspended'] }) status!: TenantStatus;
-  @ApiProperty() tensorpix_token!: TokenResource;
-  @ApiProperty() limits!: LimitsResource;
-  @ApiProperty({ type: [String] }) callback_allowed_hosts!: string[];
-  @ApiProperty({ format: 'date-time' }) created_at!: string;
-  @ApiProperty({ format: 'date-time' }) updated_at!: string;
+  @ApiProperty({ description: 'Name of the team.', example: 'video-team' }) name!: string;
+  @ApiProperty({ description: 'The keys of a suspended one get 403.', enum: ['active', 'suspended'] })
+  status!: TenantStatus;
+  @ApiProperty({ description: 'The token itself is never shown.' }) tensorpix_token!: TokenResource;
+  @ApiProperty({ description: 'Stored; not enforced yet.' }) limits!: LimitsResource;
+  @ApiProperty({ description: 'When not empty, callbacks go only there.', type: [String] })
+  callback_allowed_hosts!: string[];
+  @ApiProperty({ format: 'date-time', description: 'When it was created.' }) created_at!: string;
+  @ApiProperty({ format: 'date-time', description: 'The last change.' }) updated_at!: string;
 }
 
 /** A page of tenants, newest first (contract, section 3). */
 export class TenantPage {
   @ApiProperty({ type: [TenantResource] }) data!: TenantResource[];
-  @ApiProperty({ type: String, nullable: true }) next_cursor!: string | null;
+  @NextCursor() next_cursor!: string | null;
 }
 
 /** A tenant key without the key. */
 export class ApiKeyResource {
   @ApiProperty({ format: 'uuid' }) id!: string;
   @ApiProperty({ enum: ['api_key'] }) object!: 'api_key';
-  @ApiProperty({ example: 'ingest service' }) name!: string;
-  @ApiProperty({ example: 'tpg_Ab3dEf6h' }) prefix!: string;
-  @ApiProperty({ type: [String], enum: [...SCOPES] }) scopes!: Scope[];
-  @ApiProperty({ type: String, format: 'date-time', nullable: true }) expires_at!: string | null;
-  @ApiProperty({ format: 'date-time' }) created_at!: string;
+  @ApiProperty({ description: 'What it is for.', example: 'ingest service' }) name!: string;
+  @ApiProperty({ description: 'How the key begins, to recognise it by.', example: 'tpg_Ab3dEf6h' }) prefix!: string;
+  @ApiProperty({ description: 'What it may do.', type: [String], enum: [...SCOPES] }) scopes!: Scope[];
+  @ApiProperty({ type: String, format: 'date-time', nullable: true, description: 'null: never.' }) expires_at!:
+    string | null;
+  @ApiProperty({ format: 'date-time', description: 'When it was created.' }) created_at!: string;
 }
 
 /** The answer that shows a key, once. */
@@ -202,5 +219,5 @@ export class CreatedApiKeyResource extends ApiKeyResource {
 /** A page of a tenant's keys, newest first (contract, section 3). */
 export class ApiKeyPage {
   @ApiProperty({ type: [ApiKeyResource] }) data!: ApiKeyResource[];
-  @ApiProperty({ type: String, nullable: true }) next_cursor!: string | null;
+  @NextCursor() next_cursor!: string | null;
 }

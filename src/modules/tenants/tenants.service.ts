@@ -3,7 +3,7 @@ import { v7 as uuidv7 } from 'uuid';
 import { Keyring } from '../../common/crypto/keyring.js';
 import { Problem } from '../../common/errors/problem.js';
 import { Cursors, type Page } from '../../common/http/cursor.js';
-import { DEFAULT_PAGE, type PageQuery } from '../../common/http/page.query.js';
+import { DEFAULT_PAGE, type PageQuery } from '../../common/http/page.dto.js';
 import { Logger } from '../../common/logging/logger.js';
 import { isRefusedFor } from '../tensorpix/call-outcome.js';
 import { lookUpJob } from '../tensorpix/job-lookup.js';

@@ -2,7 +2,7 @@ import { CheckedJsonField, CheckedStringField, EnumField, StringField } from '..
 import { isUuid } from '../../common/validation/id.pipe.js';
 import { checkTime } from '../../common/validation/time.js';
 import { headerOf } from './diagnosis/pasted-headers.js';
-import { PageQuery } from '../../common/http/page.query.js';
+import { PageQuery } from '../../common/http/page.dto.js';
 import { DELIVERY_STATUSES, type DeliveryStatus } from './webhook-types.js';
 
 const MAX_PASTED_HEADERS = 100;

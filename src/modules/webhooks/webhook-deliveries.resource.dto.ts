@@ -1,24 +1,32 @@
 import { ApiProperty } from '@nestjs/swagger';
+import { NextCursor } from '../../common/http/page.dto.js';
 import { DELIVERY_STATUSES, type DeliveryStatus } from './webhook-types.js';
 
 /** A webhook to one receiver (contract, section 7). */
 export class DeliveryResource {
   @ApiProperty({ format: 'uuid', description: 'Its `webhook-id`.' }) id!: string;
   @ApiProperty({ enum: ['webhook_delivery'] }) object!: 'webhook_delivery';
-  @ApiProperty({ example: 'job.finished' }) type!: string;
+  @ApiProperty({ description: 'Of the event.', example: 'job.finished' }) type!: string;
   @ApiProperty({ type: String, format: 'uuid', nullable: true, description: 'The job or image that it is about.' })
   job_id!: string | null;
   @ApiProperty({ type: String, format: 'uuid', nullable: true, description: 'null: the `callback_url` of the job.' })
   endpoint_id!: string | null;
-  @ApiProperty({ type: 'integer', example: 3 }) sequence!: number;
-  @ApiProperty({ example: 'https://hooks.example.com/tensorpix' }) url!: string;
-  @ApiProperty({ enum: [...DELIVERY_STATUSES] }) status!: DeliveryStatus;
+  @ApiProperty({ type: 'integer', description: 'Number of the event in the history of its job.', example: 3 })
+  sequence!: number;
+  @ApiProperty({ description: 'Where it goes now.', example: 'https://hooks.example.com/tensorpix' }) url!: string;
+  @ApiProperty({
+    description:
+      '`pending`: no attempt yet. `failing`: tried again. `exhausted`: given up. `superseded`: a later webhook took its place.',
+    enum: [...DELIVERY_STATUSES],
+  })
+  status!: DeliveryStatus;
   @ApiProperty({
     description: 'Scheduled attempts made; manual ones stand in `attempts` only, but that of a test counts.',
     example: 1,
   })
   attempt_count!: number;
-  @ApiProperty({ type: String, nullable: true }) last_error!: string | null;
+  @ApiProperty({ type: String, nullable: true, description: 'Class and reason of the last failure.' }) last_error!:
+    string | null;
   @ApiProperty({
     type: String,
     format: 'date-time',
@@ -26,8 +34,8 @@ export class DeliveryResource {
     description: 'null: nothing is scheduled, an earlier webhook has to go first, or it is being sent.',
   })
   next_attempt_at!: string | null;
-  @ApiProperty({ format: 'date-time' }) created_at!: string;
-  @ApiProperty({ format: 'date-time' }) updated_at!: string;
+  @ApiProperty({ format: 'date-time', description: 'When its event happened.' }) created_at!: string;
+  @ApiProperty({ format: 'date-time', description: 'The last change.' }) updated_at!: string;
 }
 
 class DurationsResource {
@@ -66,21 +74,23 @@ class DurationsResource {
 export class AttemptResource {
   @ApiProperty({ format: 'date-time', description: 'When it began.' }) timestamp!: string;
   @ApiProperty({ description: 'Asked for by `retry`, `replay` or `test`.' }) manual!: boolean;
-  @ApiProperty() url!: string;
+  @ApiProperty({ description: 'Where it went.' }) url!: string;
   @ApiProperty({
     type: 'object',
     additionalProperties: { type: 'string' },
     description: 'As sent, all of them, also where nothing took them; the values of your own headers are hidden.',
   })
   request_headers!: Record<string, string>;
-  @ApiProperty({ type: 'integer', nullable: true }) response_status!: number | null;
+  @ApiProperty({ type: 'integer', nullable: true, description: 'null: no answer came.' }) response_status!:
+    number | null;
   @ApiProperty({
+    description: 'null: it was delivered.',
     type: String,
     nullable: true,
     enum: ['dns', 'connect', 'tls', 'timeout', 'reset', 'http', 'redirect', 'forbidden_address', 'too_large'],
   })
   error_class!: string | null;
-  @ApiProperty({ type: String, nullable: true }) error!: string | null;
+  @ApiProperty({ type: String, nullable: true, description: 'The reason in a sentence.' }) error!: string | null;
   @ApiProperty({ description: 'Milliseconds.' }) duration_ms!: DurationsResource;
   @ApiProperty({ type: String, nullable: true, description: 'The first 2 kB of the answer.' }) response_body!:
     string | null;
@@ -95,7 +105,7 @@ export class DeliveryDetailResource extends DeliveryResource {
 /** A page of webhooks, newest first (contract, section 7). */
 export class DeliveryPage {
   @ApiProperty({ type: [DeliveryResource] }) data!: DeliveryResource[];
-  @ApiProperty({ type: String, nullable: true }) next_cursor!: string | null;
+  @NextCursor() next_cursor!: string | null;
 }
 
 /** What a replay has queued (contract, section 7). */
@@ -114,16 +124,20 @@ export class CanceledReplaysResource {
 }
 
 class CheckResource {
-  @ApiProperty({ example: 'body' }) name!: string;
+  @ApiProperty({ description: 'What was looked at.', example: 'body' }) name!: string;
   @ApiProperty({ type: Boolean, nullable: true, description: 'null: it could not be judged.' }) ok!: boolean | null;
-  @ApiProperty() detail!: string;
+  @ApiProperty({ description: 'What was found, and what to do.' }) detail!: string;
 }
 
 /** What a receiver that follows Standard Webhooks makes of a pasted webhook, check by check. */
 export class DiagnosisResource {
   @ApiProperty({ enum: ['webhook_diagnosis'] }) object!: 'webhook_diagnosis';
   @ApiProperty({ description: 'A receiver that follows the standard would take it.' }) valid!: boolean;
-  @ApiProperty({ type: [CheckResource] }) checks!: CheckResource[];
+  @ApiProperty({
+    type: [CheckResource],
+    description: 'One of `headers`, `timestamp`, `signature_format`, `secret`, `body` and `signature` each.',
+  })
+  checks!: CheckResource[];
   @ApiProperty({
     type: String,
     nullable: true,

@@ -1,7 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import { Problem } from '../../common/errors/problem.js';
 import { Cursors, type Page, type PagePosition } from '../../common/http/cursor.js';
-import { DEFAULT_PAGE } from '../../common/http/page.query.js';
+import { DEFAULT_PAGE } from '../../common/http/page.dto.js';
 import { isUuid } from '../../common/validation/id.pipe.js';
 import { WakeUps } from '../../common/loops/wake-ups.js';
 import { DeliveriesStore } from './deliveries.store.js';

@@ -1,4 +1,5 @@
 import { ApiProperty } from '@nestjs/swagger';
+import { NextCursor } from '../../common/http/page.dto.js';
 import {
   CheckedJsonField,
   EnumField,
@@ -79,10 +80,12 @@ export class RotateSecretDto {
 export class EndpointSnapshotResource {
   @ApiProperty({ format: 'uuid' }) id!: string;
   @ApiProperty({ enum: ['webhook_endpoint'] }) object!: 'webhook_endpoint';
-  @ApiProperty({ example: URL_OF_ENDPOINT.example }) url!: string;
-  @ApiProperty({ example: 'render farm' }) description!: string;
-  @ApiProperty({ type: [String], enum: [...ENDPOINT_WEBHOOK_TYPES] }) events!: string[];
-  @ApiProperty({ enum: [...ENDPOINT_STATUSES] }) status!: EndpointStatus;
+  @ApiProperty({ description: 'Where the webhooks go.', example: URL_OF_ENDPOINT.example }) url!: string;
+  @ApiProperty({ description: 'What it is for.', example: 'render farm' }) description!: string;
+  @ApiProperty({ description: 'Types of webhooks that it gets.', type: [String], enum: [...ENDPOINT_WEBHOOK_TYPES] })
+  events!: string[];
+  @ApiProperty({ description: 'What falls due while it is paused or disabled is kept.', enum: [...ENDPOINT_STATUSES] })
+  status!: EndpointStatus;
 
   @ApiProperty({
     description: 'Why the gateway disabled it: it answered 410, or nothing got through for five days.',
@@ -100,8 +103,8 @@ export class EndpointSnapshotResource {
   })
   failing_since!: string | null;
 
-  @ApiProperty({ format: 'date-time' }) created_at!: string;
-  @ApiProperty({ format: 'date-time' }) updated_at!: string;
+  @ApiProperty({ format: 'date-time', description: 'When it was created.' }) created_at!: string;
+  @ApiProperty({ format: 'date-time', description: 'The last change.' }) updated_at!: string;
 }
 
 /** A standing endpoint (contract, section 7). */
@@ -124,5 +127,5 @@ export class EndpointWithSecretResource extends EndpointResource {
 /** A page of standing endpoints, newest first (contract, section 7). */
 export class EndpointPage {
   @ApiProperty({ type: [EndpointResource] }) data!: EndpointResource[];
-  @ApiProperty({ type: String, nullable: true }) next_cursor!: string | null;
+  @NextCursor() next_cursor!: string | null;
 }

@@ -3,7 +3,7 @@ import { v7 as uuidv7 } from 'uuid';
 import { CONFIG, type Config } from '../../common/config/config.js';
 import { Problem } from '../../common/errors/problem.js';
 import { Cursors, type Page } from '../../common/http/cursor.js';
-import { DEFAULT_PAGE, type PageQuery } from '../../common/http/page.query.js';
+import { DEFAULT_PAGE, type PageQuery } from '../../common/http/page.dto.js';
 import { Logger } from '../../common/logging/logger.js';
 import { callbackOrigin, checkCallbackUrl, operatorPolicy } from '../../common/outbound/callback-url.js';
 import { WakeUps } from '../../common/loops/wake-ups.js';
