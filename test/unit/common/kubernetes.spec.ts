@@ -8,14 +8,22 @@ interface Container {
   env?: { name: string; value: string }[];
   envFrom: { secretRef: { name: string } }[];
   lifecycle?: { preStop: { exec: { command: string[] } } };
+  securityContext: object;
   livenessProbe: { httpGet: { path: string } };
   readinessProbe: { httpGet: { path: string } };
+}
+
+interface Pod {
+  terminationGracePeriodSeconds: number;
+  automountServiceAccountToken: boolean;
+  securityContext: object;
+  containers: [Container];
 }
 
 interface Manifest {
   kind: string;
   stringData?: Record<string, string>;
-  spec: { template: { spec: { terminationGracePeriodSeconds: number; containers: [Container] } } };
+  spec: { selector: { matchLabels: object }; template: { spec: Pod } };
 }
 
 const SECRETS = {
@@ -52,6 +60,27 @@ describe('the manifests of docs/kubernetes.md', () => {
       const pauseSeconds = Number(containers[0].lifecycle?.preStop.exec.command[1] ?? 0);
       expect(grace).toBeGreaterThan(drainSeconds + pauseSeconds);
     }
+  });
+
+  it('should run where only restricted pods may', async () => {
+    const pods = [...(await manifests('Job')), ...(await manifests('Deployment'))].map(
+      ({ spec }) => spec.template.spec,
+    );
+    expect(pods).toHaveLength(3);
+    for (const { securityContext, automountServiceAccountToken, containers } of pods) {
+      expect(automountServiceAccountToken).toBe(false);
+      expect(securityContext).toMatchObject({ runAsNonRoot: true, seccompProfile: { type: 'RuntimeDefault' } });
+      expect(containers[0].securityContext).toEqual({
+        readOnlyRootFilesystem: true,
+        allowPrivilegeEscalation: false,
+        capabilities: { drop: ['ALL'] },
+      });
+    }
+  });
+
+  it('should leave a pod of each role while a node is drained', async () => {
+    const selectors = async (kind: string) => (await manifests(kind)).map(({ spec }) => spec.selector.matchLabels);
+    expect(await selectors('PodDisruptionBudget')).toEqual(await selectors('Deployment'));
   });
 
   it('should ask for what there is', async () => {
