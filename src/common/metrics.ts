@@ -99,6 +99,7 @@ export class Metrics {
       this.givenUp.inc({ reason }, 0);
     for (const reason of ['gone', 'failing']) this.endpointsDisabled.inc({ reason }, 0);
     for (const loop of ['submission', 'poller', 'reconciler', 'dispatcher']) this.lostLeases.inc({ loop }, 0);
+    this.loopErrors.inc({ loop: 'job_watch' }, 0);
     this.ignoredObservations.inc({ reason: 'unknown_status' }, 0);
     for (const kind of ['video', 'image']) this.transitions.inc({ kind, status: 'unconfirmed' }, 0);
   }
