@@ -1,6 +1,6 @@
 import { EnumField, IntegerField } from '../../common/validation/fields.js';
 
-export const DECISIONS = ['adopt', 'resubmit', 'fail'] as const;
+const DECISIONS = ['adopt', 'resubmit', 'fail'] as const;
 
 /** Body of `POST /v1/tenants/{id}/jobs/{job_id}/resolve` (contract, section 4). */
 export class ResolveJobDto {
