@@ -1,5 +1,5 @@
 import { Body, Controller, Get, Headers, Param, Post, Query, Req, Res, type StreamableFile } from '@nestjs/common';
-import { ApiBody, ApiConsumes, ApiHeader, ApiOperation, ApiResponse, ApiTags } from '@nestjs/swagger';
+import { ApiHeader, ApiOperation, ApiResponse, ApiTags } from '@nestjs/swagger';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { ApiProblems } from '../../common/http/api-problems.js';
 import type { Page } from '../../common/http/cursor.js';
@@ -15,7 +15,7 @@ import type { JobView } from '../jobs/job-resource.js';
 import { JobsService } from '../jobs/jobs.service.js';
 import { ListJobsQuery } from '../jobs/list-jobs.query.js';
 import { createOptions, writeCreated } from '../jobs/creation-reply.js';
-import { CREATED_HEADERS, IDEMPOTENCY_KEY_HEADER, PREFER_HEADER, PREFER_WAIT_HEADER } from '../jobs/request-headers.js';
+import { CreationOperation, PREFER_WAIT_HEADER } from '../jobs/creation.operation.js';
 import { RequireScope, Tenant, type CurrentTenant } from '../tenants/auth.guard.js';
 import { IMAGE_WEBHOOK_TYPES } from '../webhooks/webhook-types.js';
 import { CreateImageDto, IMAGE_INPUT_FIELDS } from './create-image.dto.js';
@@ -33,39 +33,15 @@ export class ImagesController {
 
   @Post()
   @RequireScope('images:write')
-  @ApiOperation({
+  @CreationOperation({
     summary: 'Enhance an image',
     description:
       'TensorPix answers with the result. A paid image whose outcome is unknown cannot be looked up and fails as `outcome_unknown`.',
+    body: CreateImageDto,
+    resource: ImageResource,
+    created: 'finished',
+    accepted: 'The gateway goes on by itself; `status_reason` says why.',
   })
-  @ApiConsumes('application/json', 'application/x-www-form-urlencoded', 'multipart/form-data')
-  @ApiHeader(PREFER_HEADER)
-  @ApiHeader(IDEMPOTENCY_KEY_HEADER)
-  @ApiBody({ type: CreateImageDto })
-  @ApiResponse({
-    status: 201,
-    type: ImageResource,
-    description: 'finished',
-    headers: CREATED_HEADERS,
-  })
-  @ApiResponse({
-    status: 202,
-    type: ImageResource,
-    description: 'The gateway goes on by itself; `status_reason` says why.',
-    headers: CREATED_HEADERS,
-  })
-  @ApiProblems(
-    'validation_failed',
-    'storage_full',
-    'insufficient_credits',
-    'upstream_forbidden',
-    'idempotency_in_progress',
-    'idempotency_mismatch',
-    'rate_limited',
-    'upstream_token_rejected',
-    'upstream_error',
-    'upstream_timeout',
-  )
   async create(
     @Tenant() tenant: CurrentTenant,
     @Body(new BodyPipe(CreateImageDto)) body: CreateImageDto,

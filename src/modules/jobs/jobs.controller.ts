@@ -11,7 +11,7 @@ import {
   Res,
   type StreamableFile,
 } from '@nestjs/common';
-import { ApiBody, ApiConsumes, ApiHeader, ApiOperation, ApiResponse, ApiTags } from '@nestjs/swagger';
+import { ApiHeader, ApiOperation, ApiResponse, ApiTags } from '@nestjs/swagger';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { ApiProblems } from '../../common/http/api-problems.js';
 import type { Page } from '../../common/http/cursor.js';
@@ -33,7 +33,7 @@ import type { JobView } from './job-resource.js';
 import { JobsService } from './jobs.service.js';
 import { ListJobsQuery } from './list-jobs.query.js';
 import { createOptions, writeCreated } from './creation-reply.js';
-import { CREATED_HEADERS, IDEMPOTENCY_KEY_HEADER, PREFER_HEADER, PREFER_WAIT_HEADER } from './request-headers.js';
+import { CreationOperation, PREFER_WAIT_HEADER } from './creation.operation.js';
 
 /** Contract, section 4. */
 @ApiTags('jobs')
@@ -48,39 +48,15 @@ export class JobsController {
 
   @Post()
   @RequireScope('jobs:write')
-  @ApiOperation({
+  @CreationOperation({
     summary: 'Enhance a video',
     description:
       'The job is recorded before TensorPix is called. A call whose outcome is unknown is repeated only after TensorPix has shown, twice, that the job is not there. Answers within 20 seconds, or `Prefer: wait=N`.',
+    body: CreateJobDto,
+    resource: JobResource,
+    created: 'TensorPix has the job.',
+    accepted: 'The job is recorded and the gateway goes on by itself; `status_reason` says why.',
   })
-  @ApiConsumes('application/json', 'application/x-www-form-urlencoded', 'multipart/form-data')
-  @ApiHeader(PREFER_HEADER)
-  @ApiHeader(IDEMPOTENCY_KEY_HEADER)
-  @ApiBody({ type: CreateJobDto })
-  @ApiResponse({
-    status: 201,
-    type: JobResource,
-    description: 'TensorPix has the job.',
-    headers: CREATED_HEADERS,
-  })
-  @ApiResponse({
-    status: 202,
-    type: JobResource,
-    description: 'The job is recorded and the gateway goes on by itself; `status_reason` says why.',
-    headers: CREATED_HEADERS,
-  })
-  @ApiProblems(
-    'validation_failed',
-    'storage_full',
-    'insufficient_credits',
-    'upstream_forbidden',
-    'idempotency_in_progress',
-    'idempotency_mismatch',
-    'rate_limited',
-    'upstream_token_rejected',
-    'upstream_error',
-    'upstream_timeout',
-  )
   async create(
     @Tenant() tenant: CurrentTenant,
     @Body(new BodyPipe(CreateJobDto)) body: CreateJobDto,
