@@ -19,6 +19,7 @@ export interface PlanNode {
   'Relation Name'?: string;
   'Shared Hit Blocks': number;
   'Shared Read Blocks': number;
+  'Temp Written Blocks': number;
   Plans?: PlanNode[];
 }
 
@@ -109,4 +110,9 @@ export function scansOf(plan: PlanNode): string[] {
 
 export function buffersOf(plan: PlanNode): number {
   return plan['Shared Hit Blocks'] + plan['Shared Read Blocks'];
+}
+
+/** What a statement wrote to disk because it did not fit into its memory. */
+export function tempBlocksOf(plan: PlanNode): number {
+  return plan['Temp Written Blocks'];
 }

@@ -46,14 +46,14 @@ const OLDEST = 1_000;
 /** Receivers with waiting webhooks that one claim walks over. */
 const RECEIVERS_A_WALK = 200;
 
-/** Where a walk is, along origins and their tenants. */
-export interface WalkPosition {
+/** An origin as a tenant uses it; walks go along origins and their tenants. */
+export interface ReceiverKey {
   origin: string;
   tenantId: string;
 }
 
 /** Before all receivers. */
-export const BEGINNING: WalkPosition = { origin: '', tenantId: '00000000-0000-0000-0000-000000000000' };
+export const BEGINNING: ReceiverKey = { origin: '', tenantId: '00000000-0000-0000-0000-000000000000' };
 
 type Row<Told> = (ClaimedDelivery | (ClaimedQueue & { id: null })) & Told;
 
@@ -79,12 +79,12 @@ export class DeliveryClaimsStore {
          where q.due_at > '-infinity' and q.due_at <= now()
          order by q.due_at
          limit ${OLDEST}::int
-      ), ${knownReceivers(places)}, ranked as (
+      ), ${knownReceivers(places)}, ranked as materialized (
         select o.*, coalesce(${knownOf('o', 'lane')}, 'new') as lane,
-               coalesce((${knownOf('o', 'free')})::int, ${places.newFree}::int) as free,
-               row_number() over (partition by o.origin, o.tenant_id order by o.turn, o.replayed) as place
-          from (select o.*, row_number() over (partition by o.origin, o.tenant_id, o.replayed order by o.due_at) as turn
-                  from oldest o) o, known k
+               coalesce((${knownOf('o', 'free')})::int, ${places.newFree}::int) as free
+          from (select o.*, row_number() over (partition by o.origin, o.tenant_id order by o.turn, o.replayed) as place
+                  from (select o.*, row_number() over (partition by o.origin, o.tenant_id, o.replayed order by o.due_at) as turn
+                          from oldest o) o) o, known k
       ), ${CANDIDATE}
       ), ${claimOf(lease, places)}
       select ${CLAIMED_COLUMNS}, s.full
@@ -102,22 +102,25 @@ export class DeliveryClaimsStore {
   async claimByReceiverAnyTenant(
     lease: Lease,
     places: Places,
-    behind: WalkPosition,
-  ): Promise<Claims & { walkedTo: WalkPosition | null }> {
-    const rows = await this.prisma.$claimRows<Row<{ walkedTo: WalkPosition | null }>>`
-      with recursive receiver as (
-        (select q.origin, q.tenant_id, 1 as step from webhook_queues q
-          where q.due_at is not null and (q.origin, q.tenant_id) > (${behind.origin}, ${behind.tenantId}::uuid)
-          order by q.origin, q.tenant_id limit 1)
-         union all
-        select n.origin, n.tenant_id, r.step + 1
-          from receiver r
-         cross join lateral (
-               select q.origin, q.tenant_id from webhook_queues q
-                where q.due_at is not null and (q.origin, q.tenant_id) > (r.origin, r.tenant_id)
-                order by q.origin, q.tenant_id limit 1) n
-         where r.step < ${RECEIVERS_A_WALK}::int
-      ), ${knownReceivers(places)}, ranked as (
+    behind: ReceiverKey,
+  ): Promise<Claims & { walkedTo: ReceiverKey | null }> {
+    return this.claimOfReceivers(lease, places, receiversBehind(behind));
+  }
+
+  /** The same of these receivers only. */
+  async claimOfReceiversAnyTenant(lease: Lease, places: Places, receivers: ReceiverKey[]): Promise<Claims> {
+    const { deliveries, empty } = await this.claimOfReceivers(lease, places, receiversGiven(receivers));
+    return { deliveries, empty };
+  }
+
+  /** @param receivers `receiver (origin, tenant_id, step)` */
+  private async claimOfReceivers(
+    lease: Lease,
+    places: Places,
+    receivers: Prisma.Sql,
+  ): Promise<Claims & { walkedTo: ReceiverKey | null }> {
+    const rows = await this.prisma.$claimRows<Row<{ walkedTo: ReceiverKey | null }>>`
+      with recursive receiver as (${receivers}), ${knownReceivers(places)}, ranked as materialized (
         select c.*, r.origin, r.tenant_id, r.lane, r.free
           from (select r.origin, r.tenant_id, coalesce(${knownOf('r', 'lane')}, 'new') as lane,
                        coalesce((${knownOf('r', 'free')})::int, ${places.newFree}::int) as free
@@ -140,6 +143,32 @@ export class DeliveryClaimsStore {
 
 /** Parts of the claims. */
 
+function receiversBehind({ origin, tenantId }: ReceiverKey): Prisma.Sql {
+  return Prisma.sql`
+        (select q.origin, q.tenant_id, 1 as step from webhook_queues q
+          where q.due_at is not null and (q.origin, q.tenant_id) > (${origin}, ${tenantId}::uuid)
+          order by q.origin, q.tenant_id limit 1)
+         union all
+        select n.origin, n.tenant_id, r.step + 1
+          from receiver r
+         cross join lateral (
+               select q.origin, q.tenant_id from webhook_queues q
+                where q.due_at is not null and (q.origin, q.tenant_id) > (r.origin, r.tenant_id)
+                order by q.origin, q.tenant_id limit 1) n
+         where r.step < ${RECEIVERS_A_WALK}::int`;
+}
+
+function receiversGiven(receivers: ReceiverKey[]): Prisma.Sql {
+  return Prisma.sql`
+        select g.origin, g.tenant_id, 0 as step
+          from unnest(${receivers.map(({ origin }) => origin)}::text[],
+                      ${receivers.map(({ tenantId }) => tenantId)}::uuid[]) as g(origin, tenant_id)`;
+}
+
+/**
+ * What the gate knows, which may be 100 kB: a claim takes out of it what each row needs before it sorts any, or every row would
+ * carry all of it through the sort.
+ */
 function knownReceivers({ origins, tenants }: Places): Prisma.Sql {
   return Prisma.sql`known as (
         select ${JSON.stringify(origins)}::jsonb as origins, ${JSON.stringify(tenants)}::jsonb as tenants)`;

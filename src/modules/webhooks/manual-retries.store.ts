@@ -4,7 +4,7 @@ import { Prisma } from '../../generated/prisma/client.js';
 import { callbackOrigin } from '../../common/outbound/callback-url.js';
 import { PrismaService } from '../../common/prisma/prisma.service.js';
 import type { PagePosition } from '../../common/http/cursor.js';
-import { OF_STATUS } from './deliveries.store.js';
+import { ofStatus } from './deliveries.store.js';
 import type { DeliveryStatus } from './webhook-types.js';
 
 export interface ReplayRange {
@@ -122,7 +122,7 @@ export class ManualRetriesStore {
         left join webhook_endpoints e on e.id = d.endpoint_id and e.tenant_id = d.tenant_id
        where d.tenant_id = ${tenantId}::uuid and d.created_at >= ${since}::timestamptz and d.created_at < ${until}::timestamptz
          and ${endpointId ? Prisma.sql`d.endpoint_id = ${endpointId}::uuid` : Prisma.sql`true`}
-         and ${status ? OF_STATUS[status] : Prisma.sql`d.status <> 'superseded'`}
+         and ${status ? ofStatus(status) : Prisma.sql`d.status <> 'superseded'`}
          and ${after ? Prisma.sql`(d.created_at, d.id) > (${after.createdAt}::timestamptz, ${after.id}::uuid)` : Prisma.sql`true`}
        order by d.created_at, d.id
        limit ${limit}::int`;

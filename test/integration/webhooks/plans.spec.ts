@@ -20,6 +20,7 @@ import {
   keepPlans,
   scansOf,
   statementOf,
+  tempBlocksOf,
   withoutAutovacuum,
   type PlanNode,
   type Statement,
@@ -57,6 +58,15 @@ const STATEMENTS: Statement[] = [
   [
     'a claim by receiver',
     (prisma) => new DeliveryClaimsStore(prisma).claimByReceiverAnyTenant(lease, gateWithoutDead().places(), BEGINNING),
+  ],
+  [
+    'a claim of quick receivers',
+    (prisma) =>
+      new DeliveryClaimsStore(prisma).claimOfReceiversAnyTenant(
+        lease,
+        gateWithoutDead().places(),
+        ['https://alive.example.com', 'https://nothing.example.com'].map((origin) => ({ origin, tenantId })),
+      ),
   ],
   ['outcomes', (prisma) => markDelivered(prisma)],
   ['claims that are put back', (prisma) => new DeliveryQueuesStore(prisma).release(claimedIds(), lease.token)],
@@ -238,5 +248,42 @@ describe('a claim of webhooks', () => {
     expect(new Set(found)).toEqual(new Set(['https://alive.example.com']));
     expect(found).toHaveLength(PLACES.new.each);
     expect(await search.claim(lease, gate.places())).toMatchObject({ deliveries: [] });
+  });
+
+  it('should not carry what the gate knows of all receivers through its sorts', async () => {
+    const gate = gateWithoutDead();
+    const origins = Array.from({ length: 1_000 }, (_, n) => `https://known-${n}.example.com`);
+    for (const origin of origins) gate.leave(gate.enter(tenantId, origin), true);
+    await stage.sql(
+      `insert into webhook_queues (id, tenant_id, origin, due_at)
+       select gen_random_uuid(), $1, o, now() - interval '1 hour' from unnest($2::text[]) as o, generate_series(1, 4)`,
+      [tenantId, origins],
+    );
+    const claims = (prisma: PrismaService) => new DeliveryClaimsStore(prisma);
+    const statements = [
+      await statementOf((prisma) => claims(prisma).claimOldestAnyTenant(lease, gate.places())),
+      await statementOf((prisma) => claims(prisma).claimByReceiverAnyTenant(lease, gate.places(), BEGINNING)),
+    ];
+    for (const statement of statements) expect(tempBlocksOf(await explain(stage.pool, statement))).toBe(0);
+    await stage.sql(`delete from webhook_queues where origin like 'https://known-%'`);
+  });
+
+  it('should ask for what is new at a quick receiver in turns with the ring', async () => {
+    const last = 'https://zz.example.com';
+    const gate = gateWithoutDead();
+    gate.leave(gate.enter(tenantId, last), true);
+    const search = new DueSearch(stage.gateway.app.get(DeliveryClaimsStore, { strict: false }));
+    const claim = async () => (await search.claim(new Lease(60_000), gate.places())).deliveries.map((d) => d.origin);
+    const add = async () => {
+      await fill(stage, tenantId, 1, 'pending', last);
+      search.beginAnew();
+    };
+    // The ring has begun, and more is due than a claim of the oldest reads.
+    await claim();
+    await add();
+    expect(await claim()).toEqual([last]);
+    await add();
+    expect(await claim()).toEqual([]);
+    expect(await claim()).toEqual([last]);
   });
 });
