@@ -9,7 +9,8 @@ import type { DeliveryStatus } from './webhook-types.js';
 
 export interface ReplayRange {
   since: Date;
-  until: Date;
+  /** null: now, by the database's clock */
+  until: Date | null;
   endpointId: string | null;
   /** null: every one but superseded */
   status: DeliveryStatus | null;
@@ -120,7 +121,7 @@ export class ManualRetriesStore {
              e.deleted_at is not null as gone
         from webhook_deliveries d
         left join webhook_endpoints e on e.id = d.endpoint_id and e.tenant_id = d.tenant_id
-       where d.tenant_id = ${tenantId}::uuid and d.created_at >= ${since}::timestamptz and d.created_at < ${until}::timestamptz
+       where d.tenant_id = ${tenantId}::uuid and d.created_at >= ${since}::timestamptz and d.created_at < coalesce(${until}::timestamptz, now())
          and ${endpointId ? Prisma.sql`d.endpoint_id = ${endpointId}::uuid` : Prisma.sql`true`}
          and ${status ? ofStatus(status) : Prisma.sql`d.status <> 'superseded'`}
          and ${after ? Prisma.sql`(d.created_at, d.id) > (${after.createdAt}::timestamptz, ${after.id}::uuid)` : Prisma.sql`true`}

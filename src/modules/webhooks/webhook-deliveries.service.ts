@@ -106,7 +106,7 @@ export class WebhookDeliveriesService {
 function rangeOf({ since: sinceText, until, endpoint_id: endpointId, status }: ReplayDto): ReplayRange {
   const [sinceMs, nowMs] = [Date.parse(sinceText), Date.now()];
   if (sinceMs >= nowMs) throw Problem.invalid({ since: ['must be in the past'] });
-  // Nothing has happened later than now.
+  // Nothing has happened later than now, which is for the database to tell.
   const untilMs = until ? Math.min(Date.parse(until), nowMs) : nowMs;
   if (untilMs <= sinceMs) throw Problem.invalid({ until: ['must be after since'] });
   if (untilMs - sinceMs > LONGEST_RANGE_MS) {
@@ -114,7 +114,7 @@ function rangeOf({ since: sinceText, until, endpoint_id: endpointId, status }: R
   }
   return {
     since: new Date(sinceMs),
-    until: new Date(untilMs),
+    until: until && untilMs < nowMs ? new Date(untilMs) : null,
     endpointId: endpointId ?? null,
     status: status ?? null,
   };

@@ -193,6 +193,9 @@ describe('Retry-After', () => {
     ['0', '', 0],
     ['Fri, 20 Nov 2026 09:00:30 GMT', '', 30_000],
     ['Fri, 20 Nov 2026 08:00:00 GMT', '', 0],
+    ['Friday, 20-Nov-26 09:00:30 GMT', '', 30_000],
+    // The form of C's asctime, which is GMT wherever this runs.
+    ['Fri Nov 20 09:00:30 2026', '', 30_000],
     [undefined, 'Request was throttled. Expected available in 86 seconds.', 86_000],
     [undefined, 'Request was throttled. Expected available in 1 second.', 1_000],
     [undefined, 'Request was throttled.', null],
