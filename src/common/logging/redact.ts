@@ -1,5 +1,7 @@
 const REDACTED = '[redacted]';
 const MAX_DEPTH = 8;
+/** Of an error that stands for several. */
+const MAX_ERRORS = 10;
 
 /** Keys whose values never reach a log, whatever they hold: these, and all that end so. Lower case, no `_` or `-`. */
 const SECRET_KEYS = new Set(['key', 'keyhash', 'plaintext']);
@@ -45,7 +47,7 @@ export function redactText(text: string): string {
   return TEXT_RULES.reduce((result, hide) => hide(result), text);
 }
 
-/** A copy of a value that may be logged; never throws. Errors become `{type, message, code, at, cause}`. */
+/** A copy of a value that may be logged; never throws. Errors become `{type, message, code, at, cause, errors}`. */
 export function redact(value: unknown, depth = 0): unknown {
   try {
     return redactValue(value, depth);
@@ -89,6 +91,7 @@ function redactError(error: Error, depth: number): Record<string, unknown> {
     ...(typeof code === 'string' && { code }),
     ...(at !== undefined && { at: redactText(at) }),
     ...(error.cause !== undefined && { cause: redact(error.cause, depth + 1) }),
+    ...(error instanceof AggregateError && { errors: redact(error.errors.slice(0, MAX_ERRORS), depth + 1) }),
   };
 }
 

@@ -1,6 +1,7 @@
 import { Inject, Injectable, type OnApplicationBootstrap } from '@nestjs/common';
 import { CONFIG, type Config } from '../../common/config/config.js';
 import { LoopRunner } from '../../common/loops/loop-runner.js';
+import { waitForAll } from '../../common/loops/wait-for-all.js';
 import { ParkedJobsStore } from '../tenants/parked-jobs.store.js';
 import { DeliveriesStore } from '../webhooks/deliveries.store.js';
 import { IdempotencyKeysStore } from './idempotency/idempotency-keys.store.js';
@@ -52,13 +53,8 @@ export class JobsSweeper implements OnApplicationBootstrap {
       this.deliveries.deleteOldWithoutJobAnyTenant(retentionDays, ROWS_A_TICK),
     ];
     const isFull = removals.map(async (removal) => (await removal) === ROWS_A_TICK);
-    const swept = await Promise.allSettled([
-      ...isFull,
-      this.removeJobs(retentionDays),
-      this.parked.hurryLeftAnyTenant(),
-    ]);
-    for (const result of swept) if (result.status === 'rejected') throw result.reason;
-    return swept.some((result) => result.status === 'fulfilled' && result.value);
+    const swept = await waitForAll([...isFull, this.removeJobs(retentionDays), this.parked.hurryLeftAnyTenant()]);
+    return swept.includes(true);
   }
 
   /** A batch that is too much for one statement is tried again as a smaller one. */

@@ -1,4 +1,5 @@
 import { Injectable } from '@nestjs/common';
+import { waitForAll } from '../../common/loops/wait-for-all.js';
 import { DUE_NOW } from '../../common/prisma/due-now.sql.js';
 import { PrismaService } from '../../common/prisma/prisma.service.js';
 
@@ -47,10 +48,8 @@ export class ParkedJobsStore {
    */
   async hurryLeftAnyTenant(): Promise<boolean> {
     const ids = await this.findUnhurried();
-    const hurried = await Promise.allSettled(ids.map((id) => this.hurry(id)));
-    for (const result of hurried) if (result.status === 'rejected') throw result.reason;
-    const isWhole = hurried.every((result) => result.status === 'fulfilled' && result.value);
-    return !isWhole || ids.length === TENANTS_AT_ONCE;
+    const whole = await waitForAll(ids.map((id) => this.hurry(id)));
+    return whole.includes(false) || ids.length === TENANTS_AT_ONCE;
   }
 
   /** @param reached what is due sooner and waits for the account was made due by an earlier batch */

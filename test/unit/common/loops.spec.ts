@@ -4,6 +4,7 @@ import { backoffMs, withAddedJitterMs } from '../../../src/common/loops/backoff.
 import { Lease } from '../../../src/common/loops/lease.js';
 import { Loop } from '../../../src/common/loops/loop.js';
 import { MicroBatcher } from '../../../src/common/loops/micro-batcher.js';
+import { waitForAll } from '../../../src/common/loops/wait-for-all.js';
 
 /** A promise that is settled from outside. */
 function gate<T = void>() {
@@ -15,6 +16,26 @@ const turn = () => new Promise<void>((resolve) => setImmediate(resolve));
 const turns = async (count: number) => {
   for (let i = 0; i < count; i += 1) await turn();
 };
+
+describe('waiting for all', () => {
+  it('should end when the last has ended, with what one failed with or with all that several failed with', async () => {
+    const last = gate();
+    let ended = false;
+    const broken = new Error('one');
+    const waiting = waitForAll([Promise.reject(broken), last.passed]).finally(() => (ended = true));
+    const seen = expect(waiting).rejects.toBe(broken);
+    await turns(3);
+    expect(ended).toBe(false);
+    last.open();
+    await seen;
+    const two = [Promise.reject(new Error('a')), Promise.resolve(), Promise.reject(new Error('b'))];
+    await expect(waitForAll<void>(two)).rejects.toMatchObject({
+      message: '2 of 3 failed',
+      errors: [{ message: 'a' }, { message: 'b' }],
+    });
+    expect(await waitForAll([Promise.resolve(1), Promise.resolve(2)])).toEqual([1, 2]);
+  });
+});
 
 describe('the micro-batcher', () => {
   it('should write what waits together in one batch and give each its own result', async () => {

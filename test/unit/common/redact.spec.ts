@@ -137,6 +137,18 @@ describe('redaction', () => {
     expect(redactText(frame.replace(/%$/, 'S3cr3tS3cr3tS3cr3tS3cr3tS3cr3t00'))).not.toContain('S3cr3t');
   });
 
+  it('should show each of several errors, with its secrets hidden', () => {
+    const error = new AggregateError([new Error('token=abcdefgh'), new TypeError('plain')], '2 of 3 failed');
+    expect(redact(error)).toMatchObject({
+      type: 'AggregateError',
+      message: '2 of 3 failed',
+      errors: [
+        { type: 'Error', message: 'token=[redacted]' },
+        { type: 'TypeError', message: 'plain' },
+      ],
+    });
+  });
+
   it('should hide what errors carry: messages, causes and the requests that clients hang on them', () => {
     fc.assert(
       fc.property(secret, fc.integer({ min: 0, max: 5 }), (text, depth) => {
