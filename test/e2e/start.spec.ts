@@ -62,6 +62,26 @@ describe('a start that cannot succeed', () => {
     expect(output).toBe(`DATABASE_URL: its database ${fault}\n`);
   });
 
+  it.each([
+    ['refuses its user or password', 'password', `alter role ROLE password 'another'`],
+    ['refuses its user', 'right to log in', 'alter role ROLE nologin'],
+    ['refuses its user', 'right to connect', 'revoke connect on database DB from public'],
+    ['takes no connections', 'connections to it', 'alter database DB allow_connections false'],
+  ])('should say in one line that the database %s: %s', async (fault, _, refusal) => {
+    const own = await createDatabase();
+    const role = `test_login_${randomBytes(4).toString('hex')}`;
+    const server = new pg.Client({ connectionString: process.env.TEST_SERVER_URL });
+    await server.connect();
+    await server.query(`create role ${role} login password 'secret-value'`);
+    await server.query(refusal.replace('ROLE', role).replace('DB', own.name));
+    const url = Object.assign(new URL(own.url), { username: role, password: 'secret-value' });
+    const { code, output } = await startWith({ DATABASE_URL: url.href, LOG_LEVEL: 'info' });
+    expect([code, output]).toEqual([1, `DATABASE_URL: its database ${fault}\n`]);
+    await own.drop();
+    await server.query(`drop role ${role}`);
+    await server.end();
+  });
+
   it('should say in one line that the database offers no TLS', async () => {
     const { code, output } = await startWith({
       DATABASE_URL: `${database.url()}?sslmode=verify-full`,

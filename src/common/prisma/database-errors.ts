@@ -1,4 +1,5 @@
 import { Prisma } from '../../generated/prisma/client.js';
+import { NoConnection } from './connection-pool.js';
 
 /** SQLSTATEs and driver codes that say: the database is not there, or is going away. Nothing was decided about the data. */
 const AWAY = new Set([
@@ -34,9 +35,12 @@ const AWAY = new Set([
 const AWAY_MESSAGES =
   /^(Connection terminated|Query read timeout|timeout exceeded when trying to connect|Client has encountered a connection error)/;
 
-/** Whether the database could not be reached, or went away: what was asked may have been done. */
+/**
+ * Whether the database could not be reached, or went away: what was asked may have been done. Whoever it lets in no more counts as
+ * well: a password that is being replaced, or a database that is, will be right again.
+ */
 export function isDatabaseAway(error: unknown): boolean {
-  if (error instanceof Prisma.PrismaClientInitializationError) return true;
+  if (error instanceof Prisma.PrismaClientInitializationError || hasNoConnection(error)) return true;
   return codesOf(error).some((code) => AWAY.has(code) || AWAY_MESSAGES.test(code));
 }
 
@@ -52,6 +56,12 @@ const UNUSABLE = new Map([
   ['DatabaseDoesNotExist', 'does not exist'],
 ]);
 
+/** What does so only when it meets whoever connects: of a statement it says something else. */
+const UNUSABLE_TO_CONNECT = new Map([
+  ['42501', 'refuses its user'],
+  ['55000', 'takes no connections'],
+]);
+
 /** What pg says of a server without TLS; it has no code. */
 const NO_TLS = /server does not support SSL/;
 
@@ -59,7 +69,8 @@ const NO_TLS = /server does not support SSL/;
 export function whyUnusable(error: unknown): string | null {
   const codes = codesOf(error);
   if (codes.some((code) => NO_TLS.test(code))) return 'offers no TLS, which sslmode asks for';
-  const known = codes.flatMap((code) => UNUSABLE.get(code) ?? []);
+  const met = hasNoConnection(error) ? new Map([...UNUSABLE, ...UNUSABLE_TO_CONNECT]) : UNUSABLE;
+  const known = codes.flatMap((code) => met.get(code) ?? []);
   return known[0] ?? (isDatabaseAway(error) ? 'cannot be reached' : null);
 }
 
@@ -88,10 +99,21 @@ export function isMissingTable(error: unknown): boolean {
   return codes.includes('42P01') || codes.includes('P2021');
 }
 
-/** The codes of an error and of what it wraps, and the messages of those without: Prisma hides the driver's code in `meta` or `cause`. */
-function codesOf(error: unknown, depth = 0): string[] {
+/** The codes of an error and of what it wraps, and the messages of those without. */
+function codesOf(error: unknown): string[] {
+  return layersOf(error).flatMap(({ code, originalCode, kind, message }) =>
+    [code, originalCode, kind, message].filter((value) => typeof value === 'string'),
+  );
+}
+
+function hasNoConnection(error: unknown): boolean {
+  return layersOf(error).some((layer) => layer instanceof NoConnection);
+}
+
+/** An error and what it wraps: Prisma hides the driver's error in `meta` or `cause`. */
+function layersOf(error: unknown, depth = 0): Record<string, unknown>[] {
   if (typeof error !== 'object' || error === null || depth > 5) return [];
-  const { code, originalCode, kind, message, cause, meta, driverAdapterError } = error as Record<string, unknown>;
-  const own = [code, originalCode, kind, message].filter((value) => typeof value === 'string');
-  return [...own, ...[cause, meta, driverAdapterError].flatMap((inner) => codesOf(inner, depth + 1))];
+  const layer = error as Record<string, unknown>;
+  const { cause, meta, driverAdapterError } = layer;
+  return [layer, ...[cause, meta, driverAdapterError].flatMap((inner) => layersOf(inner, depth + 1))];
 }

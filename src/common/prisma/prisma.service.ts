@@ -5,6 +5,7 @@ import pg from 'pg';
 import { Prisma, PrismaClient } from '../../generated/prisma/client.js';
 import { CONFIG, type Config } from '../config/config.js';
 import { readConnectionParameters } from './connection-parameters.js';
+import { ConnectionPool } from './connection-pool.js';
 import { SESSION_BOUNDS } from './session-bounds.js';
 import { ANSWER_TIMEOUT_MS, dropVanished } from './vanished-connections.js';
 
@@ -52,8 +53,8 @@ export class PrismaService extends PrismaClient implements OnModuleDestroy {
       // The last of two settings counts.
       options: [databaseOptions, ...SESSION_OPTIONS, `-c search_path="${schema}"`].join(' ').trim(),
     };
-    const pool = new pg.Pool({ ...options, max: POOL_SIZE });
-    const claims = new pg.Pool({ ...options, max: 1 });
+    const pool = new ConnectionPool({ ...options, max: POOL_SIZE });
+    const claims = new ConnectionPool({ ...options, max: 1 });
     // An idle connection that breaks is dropped by its pool; whoever needs one gets another, or learns that there is none.
     for (const each of [pool, claims]) {
       each.on('error', () => undefined);
