@@ -120,9 +120,11 @@ function problemOfParser({ code }: NodeJS.ErrnoException): Problem {
     case 'HPE_HEADER_OVERFLOW':
       return new Problem('headers_too_large', 'The headers are larger than 16 kB.');
     case 'ERR_HTTP_REQUEST_TIMEOUT':
+      // It may have been there all the time: a process that stood still, or has too much to do, did not read it.
       return new Problem(
-        'validation_failed',
-        `The request did not arrive within ${REQUEST_TIMEOUT_MS / 1000} seconds.`,
+        'unavailable',
+        `The request did not arrive, or was not read, within ${REQUEST_TIMEOUT_MS / 1000} seconds.`,
+        { retryAfterSeconds: 1 },
       );
     default:
       return new Problem('validation_failed', 'This is not a valid HTTP request.');
@@ -139,6 +141,7 @@ function answerExpectation(request: IncomingMessage, response: ServerResponse): 
 function rawAnswer(problem: Problem, requestId: string): { head: Record<string, string>; body: string } {
   const body = JSON.stringify(problem.toBody(requestId));
   const head = {
+    ...problem.headers(),
     'content-type': 'application/problem+json; charset=utf-8',
     'content-length': String(Buffer.byteLength(body)),
     'x-request-id': requestId,

@@ -152,6 +152,22 @@ describe('HTTP at its edges', () => {
     await eventually(sending, (rows) => rows.length === 0);
   });
 
+  it.each([
+    ['head', () => `POST /v1/jobs HTTP/1.1\r\n${head()}`],
+    ['body', () => `POST /v1/jobs HTTP/1.1\r\n${head()}Content-Type: application/json\r\nContent-Length: 9\r\n\r\n{`],
+  ])('should ask for a repeat of a request whose %s was not read in time', async (_, half) => {
+    const server = world.gateway.app.getHttpServer();
+    const { headersTimeout, requestTimeout } = server;
+    Object.assign(server, { headersTimeout: 100, requestTimeout: 100 });
+    try {
+      const answer = await raw(half());
+      expectProblem(answer, 503, 'unavailable');
+      expect(answer.headers).toMatchObject({ 'retry-after': '1', connection: 'close' });
+    } finally {
+      Object.assign(server, { headersTimeout, requestTimeout });
+    }
+  });
+
   it('should refuse an expectation that it does not know', async () => {
     const body = JSON.stringify(VIDEO);
     const start = `POST /v1/jobs HTTP/1.1\r\n${head()}Expect: a-miracle\r\nConnection: close\r\n`;
