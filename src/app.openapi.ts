@@ -64,13 +64,14 @@ function closeRequestBodies(document: OpenAPIObject): void {
 
 /** What every route answers with beside what its controller says. */
 function completeResponses(document: OpenAPIObject): void {
-  const operations = Object.values(document.paths).flatMap((path) => {
-    const { get, post, put, patch, delete: remove } = path;
-    return [get, post, put, patch, remove];
-  });
-  for (const operation of operations) {
+  const operations = Object.values(document.paths).flatMap(({ get, post, put, patch, delete: remove }) => [
+    { operation: get, mayHaveBody: false },
+    ...[post, put, patch, remove].map((operation) => ({ operation, mayHaveBody: true })),
+  ]);
+  for (const { operation, mayHaveBody } of operations) {
     if (!operation) continue;
-    if (operation.requestBody) Object.assign(operation.responses, bodyProblems());
+    // A body is read before anybody knows that its fields are none of the route's.
+    if (mayHaveBody) Object.assign(operation.responses, bodyProblems());
     for (const response of Object.values(operation.responses)) {
       if (response && !('$ref' in response)) response.headers = { ...response.headers, 'X-Request-Id': REQUEST_ID };
     }

@@ -5,7 +5,7 @@ import addFormats from 'ajv-formats';
 import { startSimulator, type Simulator } from '../../simulator/simulator.js';
 import { useDatabase } from '../support/database.js';
 import { killAll, startGatewayProcess, type GatewayProcess } from '../support/gateway-process.js';
-import { createTenant, eventually, type TestTenant } from '../support/gateway.js';
+import { ADMIN_KEY, createTenant, eventually, type TestTenant } from '../support/gateway.js';
 import { startReceiver, type Receiver } from '../support/receiver.js';
 
 interface Operation {
@@ -132,6 +132,19 @@ describe('the OpenAPI document', () => {
       for (const [, { content }] of errors) expect(Object.keys(content ?? {})).toEqual(['application/problem+json']);
       if (!operation.requestBody) continue;
       expect([name, Object.keys(operation.responses)]).toEqual([name, expect.arrayContaining(['400', '413', '415'])]);
+    }
+  });
+
+  it('should say so wherever a body of another type is refused', async () => {
+    for (const { name, operation } of operations()) {
+      const [method = '', path = ''] = name.split(' ');
+      if (method === 'GET') continue;
+      const key = operation.security?.some((scheme) => 'admin' in scheme) ? ADMIN_KEY : tenant.key;
+      const headers = { authorization: `Bearer ${key}`, 'content-type': 'text/plain' };
+      const answer = await fetch(`${gateway.url}${path}`, { method, headers, body: 'a body' });
+      await answer.body?.cancel();
+      expect([name, answer.status]).toEqual([name, 415]);
+      expect([name, Object.keys(operation.responses)]).toEqual([name, expect.arrayContaining(['413', '415'])]);
     }
   });
 

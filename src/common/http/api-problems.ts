@@ -64,7 +64,7 @@ export function ApiProblems(...codes: ProblemCode[]): MethodDecorator & ClassDec
   );
 }
 
-/** What any route with a body may answer to it, by status. */
+/** What any route may answer to a body, by status. */
 export function bodyProblems(): Record<string, object> {
   const groups = groupByStatus(['payload_too_large', 'unsupported_media_type']);
   return Object.fromEntries([...groups].map(([status, group]) => [String(status), problemResponse(status, group)]));
