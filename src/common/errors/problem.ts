@@ -37,6 +37,8 @@ export interface ProblemOptions {
   nonFieldErrors?: string[];
   /** Whole seconds after which a repeat makes sense. */
   retryAfterSeconds?: number;
+  /** The content coding that would have been taken. */
+  acceptEncoding?: 'identity';
   /** Set when the problem is about a job that has a row. */
   job?: { id: string; path: string };
   cause?: unknown;
@@ -107,6 +109,7 @@ export class Problem extends Error {
     return {
       ...(this.status === 401 && { 'www-authenticate': 'Bearer' }),
       ...(this.options.retryAfterSeconds !== undefined && { 'retry-after': String(this.options.retryAfterSeconds) }),
+      ...(this.options.acceptEncoding && { 'accept-encoding': this.options.acceptEncoding }),
       ...(this.options.job && { location: this.options.job.path }),
     };
   }

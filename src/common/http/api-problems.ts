@@ -45,6 +45,9 @@ const HEADERS: Record<number, HeadersObject> = {
   409: {
     'Retry-After': { description: 'Of `idempotency_in_progress`, in seconds.', schema: { type: 'integer' as const } },
   },
+  415: {
+    'Accept-Encoding': { description: 'When the body had a `Content-Encoding`.', schema: { type: 'string' as const } },
+  },
   429: RETRY_AFTER,
   503: RETRY_AFTER,
 };

@@ -12,21 +12,27 @@ const MAX_FORM_FIELDS = 200;
 const CHARSET = /;\s*charset\s*=\s*"?([^\s;"]+)/i;
 const UTF8 = /^(utf-?8|us-ascii)$/i;
 
-/** The three media types that TensorPix takes, each as UTF-8 only; anything else is Fastify's 415. */
+/** The three media types that TensorPix takes, each as UTF-8 only and as it is; anything else is Fastify's 415. */
 export function registerBodyParsers(fastify: FastifyInstance): void {
   const options = { parseAs: 'buffer' as const, bodyLimit: BODY_LIMIT_BYTES };
+  const add = (type: string, parse: (request: FastifyRequest, body: Buffer) => unknown): void =>
+    fastify.addContentTypeParser(type, options, async (request: FastifyRequest, body: Buffer) => {
+      mustBeAsItIs(request);
+      return parse(request, body);
+    });
   fastify.removeAllContentTypeParsers();
-  fastify.addContentTypeParser('application/json', options, async (request: FastifyRequest, body: Buffer) =>
-    parseJson(decode(request, body)),
-  );
-  fastify.addContentTypeParser(
-    'application/x-www-form-urlencoded',
-    options,
-    async (request: FastifyRequest, body: Buffer) => parseUrlencoded(decode(request, body)),
-  );
-  fastify.addContentTypeParser('multipart/form-data', options, async (request: FastifyRequest, body: Buffer) =>
-    parseMultipart(request.headers['content-type'] ?? '', body),
-  );
+  add('application/json', (request, body) => parseJson(decode(request, body)));
+  add('application/x-www-form-urlencoded', (request, body) => parseUrlencoded(decode(request, body)));
+  add('multipart/form-data', (request, body) => parseMultipart(request.headers['content-type'] ?? '', body));
+}
+
+/** Nothing is decompressed (RFC 9110, section 15.5.16, which also says how to tell a coding from a media type). */
+function mustBeAsItIs({ headers }: FastifyRequest): void {
+  const codings = (headers['content-encoding'] ?? '').split(',').map((coding) => coding.trim().toLowerCase());
+  if (codings.every((coding) => coding === '' || coding === 'identity')) return;
+  throw new Problem('unsupported_media_type', 'Send the body without a content-encoding: nothing is decompressed.', {
+    acceptEncoding: 'identity',
+  });
 }
 
 function decode(request: FastifyRequest, body: Buffer): string {

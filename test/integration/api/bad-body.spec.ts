@@ -1,4 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
+import { gzipSync } from 'node:zlib';
 import request from 'supertest';
 import { exchange, expectRefused, useWorld, VIDEO, ADMIN, type RawRequest } from '../../support/world.js';
 
@@ -131,6 +132,32 @@ describe('a JSON body', () => {
       415,
       'unsupported_media_type',
     );
+  });
+
+  it.each([
+    ['gzip', gzipSync(JSON.stringify(VIDEO))],
+    ['GZIP', JSON.stringify(VIDEO)],
+    ['br', JSON.stringify(VIDEO)],
+    ['identity, deflate', JSON.stringify(VIDEO)],
+    ['nonsense', JSON.stringify(VIDEO)],
+  ])('should be refused in the content coding %s', async (coding, body) => {
+    const headers = { 'content-type': 'application/json', 'content-encoding': coding };
+    const { detail } = await expectRefused(world, () => send(body, headers), 415, 'unsupported_media_type');
+    expect(detail).toContain('content-encoding');
+    expect((await send(body, headers)).headers['accept-encoding']).toBe('identity');
+  });
+
+  it('should be refused in a content coding as a form, too', async () => {
+    for (const type of ['application/x-www-form-urlencoded', 'multipart/form-data; boundary=x']) {
+      const headers = { 'content-type': type, 'content-encoding': 'gzip' };
+      const { detail } = await expectRefused(world, () => send('a=b', headers), 415, 'unsupported_media_type');
+      expect(detail).toContain('content-encoding');
+    }
+  });
+
+  it.each(['identity', 'Identity', ''])('should be taken in the content coding %j', async (coding) => {
+    const headers = { 'content-type': 'application/json', 'content-encoding': coding };
+    expect((await send(JSON.stringify(VIDEO), headers)).status).toBe(201);
   });
 
   it('should be refused without a content type', async () => {
