@@ -2,7 +2,7 @@ import { Catch, HttpException, type ArgumentsHost, type ExceptionFilter } from '
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { answerComeBack, asksForEventStream } from '../http/event-stream.js';
 import { Logger } from '../logging/logger.js';
-import { isDatabaseAway, isPassing } from '../prisma/database-errors.js';
+import { isDatabaseAway, isPassing, sayAway } from '../prisma/database-errors.js';
 import { Problem, PROBLEM_CODES, type ProblemCode } from './problem.js';
 
 const NOTHING_THERE = 'There is nothing at this path with this method.';
@@ -64,7 +64,7 @@ export class ProblemFilter implements ExceptionFilter {
 function toProblem(error: unknown): Problem {
   if (error instanceof Problem) return error;
   if (isDatabaseAway(error)) {
-    return new Problem('unavailable', 'The database cannot be reached.', { retryAfterSeconds: 5, cause: error });
+    return new Problem('unavailable', sayAway(error), { retryAfterSeconds: 5, cause: error });
   }
   if (isPassing(error)) {
     return new Problem('unavailable', 'The database is busy with other work.', { retryAfterSeconds: 5, cause: error });

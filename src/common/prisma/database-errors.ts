@@ -1,5 +1,5 @@
 import { Prisma } from '../../generated/prisma/client.js';
-import { NoConnection } from './connection-pool.js';
+import { NoConnection, NoFreeConnection } from './connection-pool.js';
 
 /** SQLSTATEs and driver codes that say: the database is not there, or is going away. Nothing was decided about the data. */
 const AWAY = new Set([
@@ -42,6 +42,14 @@ const AWAY_MESSAGES =
 export function isDatabaseAway(error: unknown): boolean {
   if (error instanceof Prisma.PrismaClientInitializationError || hasNoConnection(error)) return true;
   return codesOf(error).some((code) => AWAY.has(code) || AWAY_MESSAGES.test(code));
+}
+
+/** What whoever asked is told of a database that is away. */
+export function sayAway(error: unknown): string {
+  if (layersOf(error).some((layer) => layer instanceof NoFreeConnection)) return 'The gateway is busy.';
+  // A transaction that took too long: it may have waited for the database, or for this process.
+  if (codesOf(error).includes('P2028')) return 'The database did not answer in time.';
+  return 'The database cannot be reached.';
 }
 
 /** What makes a database useless from the start, by SQLSTATE, Prisma's code or its adapter's kind. */

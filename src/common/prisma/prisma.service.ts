@@ -23,6 +23,8 @@ const SESSION_OPTIONS = [
   '-c plan_cache_mode=force_generic_plan',
 ];
 const CONNECT_TIMEOUT_MS = 5_000;
+/** For a transaction to begin: the pool, which gives up first, knows why. */
+const BEGIN_TIMEOUT_MS = CONNECT_TIMEOUT_MS + 1_000;
 const POOL_SIZE = 10;
 /** A connection has planned its statements: one that is opened for each burst plans them anew. */
 const IDLE_TIMEOUT_MS = 600_000;
@@ -65,6 +67,7 @@ export class PrismaService extends PrismaClient implements OnModuleDestroy {
     super({
       adapter: new PrismaPg(pool, { schema, statementNameGenerator: ({ sql }) => nameOf(sql) }),
       errorFormat: 'minimal',
+      transactionOptions: { maxWait: BEGIN_TIMEOUT_MS },
     });
     this.pool = pool;
     this.claims = claims;

@@ -1,3 +1,4 @@
+import type { EventEmitter } from 'node:events';
 import type { Socket } from 'node:net';
 import type pg from 'pg';
 
@@ -38,4 +39,9 @@ function isWaiting(client: pg.PoolClient): boolean {
 /** pg has no way to end a connection without a word from the other side. */
 export function socketOf(client: pg.ClientBase): Socket {
   return (client as unknown as { connection: { stream: Socket } }).connection.stream;
+}
+
+/** Hears of each statement that is answered, with an error as well; pg tells only who asked. */
+export function onAnswer(client: pg.ClientBase, listener: () => void): void {
+  (client as unknown as { connection: EventEmitter }).connection.on('readyForQuery', listener);
 }

@@ -4,7 +4,7 @@ import { timeOrderedId } from '../../common/crypto/time-ordered-id.js';
 import { Problem, type FieldErrors } from '../../common/errors/problem.js';
 import type { Preferences } from '../../common/http/prefer.js';
 import { Logger } from '../../common/logging/logger.js';
-import { isDatabaseAway } from '../../common/prisma/database-errors.js';
+import { isDatabaseAway, sayAway } from '../../common/prisma/database-errors.js';
 import { checkCallbackUrl, operatorPolicy } from '../../common/outbound/callback-url.js';
 import { checkMediaUrl } from '../../common/outbound/media-source.js';
 import { presignedExpiry } from '../../common/outbound/presigned-url.js';
@@ -141,8 +141,7 @@ export class JobCreationService {
     return this.intents.insert(intent).catch((error: unknown) => {
       if (!isDatabaseAway(error)) throw error;
       if (intent.lease) this.lostClaims.add(intent.lease, unsentUnheard);
-      const detail =
-        'The database cannot be reached. Whether the job was recorded is not known: look for job_id before you send it again, or repeat the request with its Idempotency-Key.';
+      const detail = `${sayAway(error)} Whether the job was recorded is not known: look for job_id before you send it again, or repeat the request with its Idempotency-Key.`;
       throw new Problem('unavailable', detail, {
         retryAfterSeconds: 5,
         job: { id, path: jobPath({ kind, id }) },
