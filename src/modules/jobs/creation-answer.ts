@@ -29,6 +29,11 @@ export function accepted(job: JobRecord, callback: CallbackState = undeliveredYe
   return { status: there ? 201 : 202, location: jobPath(job), body: jobView(job, callback), replayed: false };
 }
 
+/** What has become of a row, told to a key that has no answer of its own. */
+export function becameOf(job: JobRecord, callback: CallbackState): Created | Problem {
+  return isLastWord(job) ? submissionProblem(job) : accepted(job, callback);
+}
+
 /**
  * What an answer does to the key that asked for it (contract, section 4): 201 and TensorPix's 400 about the request are given
  * again; a 202 and an unknown outcome answer with what becomes of the row; what was about the account or the load frees it.
@@ -42,10 +47,16 @@ export function keyEffectOf(submitted: Submitted, strict: boolean, requestId: st
       : { kind: 'open' };
   }
   if (job.status === 'unconfirmed') return { kind: 'open' };
-  // A paid image of unknown outcome stays what it is: a new key is a new charge, and must be a new decision.
-  if (answer.code === 'validation_failed' || job.error?.code === 'outcome_unknown')
-    return { kind: 'answer', status: answer.status, body: JSON.stringify(answer.toBody(requestId)) };
+  if (isLastWord(job)) return { kind: 'answer', status: answer.status, body: JSON.stringify(answer.toBody(requestId)) };
   return { kind: 'free' };
+}
+
+/**
+ * A failure that its key answers with from then on: TensorPix's 400 about the request, and a paid image of unknown outcome, for
+ * which a new key is a new charge, and must be a new decision.
+ */
+function isLastWord({ kind, error }: JobRecord): boolean {
+  return error?.code === 'validation_failed' || (kind === 'image' && error?.code === 'outcome_unknown');
 }
 
 function undeliveredYet({ callbackUrl }: JobRecord): CallbackState {

@@ -87,11 +87,11 @@ export class JobCreationService {
     const startMs = performance.now();
     const { prefer, requestId, isConnected } = options;
     const key = options.key === null ? null : { key: options.key, fingerprint: fingerprintOf(request) };
-    const checked = await this.checkUnlessReplayed(tenant, request, key);
+    const checked = await this.checkUnlessReplayed(tenant, request, key, requestId);
     if ('replayed' in checked) return checked;
     const token = this.tokens.open(tenant.id, tenant.tokenCiphertext ?? '');
     const lease = prefer.respondAsync ? null : this.submissions.newLease();
-    const recorded = await this.record(intentOf(tenant, request, checked, key, lease, prefer));
+    const recorded = await this.record(intentOf(tenant, request, checked, key, lease, prefer), requestId);
     if ('replayed' in recorded) return recorded;
     if (!lease || recorded.job.leaseToken !== lease.token) {
       this.wakeUps.ring('submissions');
@@ -108,23 +108,28 @@ export class JobCreationService {
   }
 
   /** A request that is answered already is answered again, although its URL may have expired since. */
-  private async checkUnlessReplayed(tenant: CurrentTenant, request: NewJob, key: IdempotencyKey | null) {
+  private async checkUnlessReplayed(
+    tenant: CurrentTenant,
+    request: NewJob,
+    key: IdempotencyKey | null,
+    requestId: string,
+  ) {
     try {
       return this.check(tenant, request);
     } catch (error) {
-      const replayed = key && (await this.replays.replay(tenant.id, request.kind, key));
+      const replayed = key && (await this.replays.replay(tenant.id, request.kind, key, requestId));
       if (replayed) return replayed;
       throw error;
     }
   }
 
   /** Commits the intent, or answers again what its key stands for. */
-  private async record(intent: Intent): Promise<JobWithTime | Created> {
+  private async record(intent: Intent, requestId: string): Promise<JobWithTime | Created> {
     const { kind, tenantId, key } = intent;
     for (let tries = 0; tries < KEY_TRIES; tries += 1) {
       const recorded = await this.insert(intent);
       if (typeof recorded === 'object') return recorded;
-      const replayed = key && (await this.replays.replay(tenantId, kind, key));
+      const replayed = key && (await this.replays.replay(tenantId, kind, key, requestId));
       if (replayed) return replayed;
       if (recorded === 'equal_unknown') throw new Problem('unavailable', EQUAL_UNKNOWN, { retryAfterSeconds: 30 });
       if (recorded === 'tenant_gone') {

@@ -318,7 +318,9 @@ describe('a key whose owner died', () => {
     await tick();
     expect(await stage.row(id)).toMatchObject({ status: 'failed', error: { code: 'outcome_unknown' } });
     const again = await stage.image(team, { watermark: false }, { 'idempotency-key': headers['idempotency-key'] });
-    expect([idOf(again), again.headers['idempotency-replayed']]).toEqual([id, 'true']);
+    expect([again.status, again.body.code, again.body.job_id]).toEqual([504, 'upstream_timeout', id]);
+    expect(again.headers.location).toBe(`/v1/images/${id}`);
+    expect(again.headers['idempotency-replayed']).toBe('true');
     expect(stage.calls(team, 'POST')).toEqual([]);
   });
 });

@@ -37,6 +37,13 @@ function expectReplay(again: Response, first: Response): void {
   expect(again.headers['x-request-id']).not.toBe(first.headers['x-request-id']);
 }
 
+/** A problem that no answer was stored of. */
+function expectProblemOfRow({ headers, body }: Response, location: string): void {
+  expect(headers['content-type']).toContain('application/problem+json');
+  expect([headers.location, headers['idempotency-replayed']]).toEqual([location, 'true']);
+  expect(body.request_id).toBe(headers['x-request-id']);
+}
+
 async function keysOf(team: Team) {
   return stage.sql('select * from idempotency_keys where tenant_id = $1', [team.id]);
 }
@@ -151,12 +158,9 @@ describe('the 202 of a create, given again', () => {
     const first = await send();
     await stage.untilRow(idOf(first), ({ status }) => status === 'failed');
     const again = await send();
-    expect([again.status, idOf(again), again.body.status, again.body.error.code]).toEqual([
-      202,
-      idOf(first),
-      'failed',
-      'validation_failed',
-    ]);
+    expect([again.status, again.body.code, again.body.job_id]).toEqual([400, 'validation_failed', idOf(first)]);
+    expect(Object.keys(again.body.errors)).toEqual(['video_url']);
+    expectProblemOfRow(again, `/v1/jobs/${idOf(first)}`);
     expect(stage.creates(team)).toBe(1);
   });
 
@@ -297,6 +301,41 @@ describe('a paid image whose outcome is unknown', () => {
     for (let times = 0; times < 3; times += 1) expectReplay(await send(), first);
     expect(images(team)).toBe(1);
     expect(await stage.rowsOf(team)).toHaveLength(1);
+  });
+
+  it.each(['respond-async', 'wait=0'])(
+    'should be 504 too when its caller was answered 202 before: %s',
+    async (prefer) => {
+      const team = await stage.team();
+      const answer = stage.hold(team, { path: CREATE_IMAGE }, { kind: 'error_after_commit' });
+      const send = keyedImage(team, { watermark: false }, { prefer });
+      const first = await send();
+      expect(first.status).toBe(202);
+      await answer.untilHeld();
+      answer.arrive();
+      const { error } = await stage.untilRow(idOf(first), ({ status }) => status === 'failed');
+      const again = await send();
+      expect([again.status, again.body.code, again.body.job_id]).toEqual([504, 'upstream_timeout', idOf(first)]);
+      expect(again.body.detail).toBe(error?.detail);
+      expectProblemOfRow(again, `/v1/images/${idOf(first)}`);
+      expect(images(team)).toBe(1);
+    },
+  );
+});
+
+describe('a job that ended after its caller was answered 202', () => {
+  it('should be shown as it is when it was canceled before it was sent', async () => {
+    const team = await stage.team();
+    stage.fault(team, { kind: 'rate_limited', retry_after_s: 60 }, { times: 1 });
+    const send = keyed(team);
+    const first = await send();
+    await request(stage.gateway.url)
+      .post(`/v1/jobs/${idOf(first)}/cancel`)
+      .set(team.auth)
+      .expect(200);
+    const again = await send();
+    expect([again.status, idOf(again), again.body.status]).toEqual([202, idOf(first), 'canceled']);
+    expect(stage.creates(team)).toBe(1);
   });
 });
 

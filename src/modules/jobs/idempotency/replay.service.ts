@@ -1,6 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import { Problem } from '../../../common/errors/problem.js';
-import { accepted, type Created } from '../creation-answer.js';
+import { becameOf, type Created } from '../creation-answer.js';
 import type { JobKind } from '../job-record.js';
 import { jobPath } from '../job-resource.js';
 import type { IdempotencyKey } from './idempotency-key.js';
@@ -16,17 +16,26 @@ export class ReplayService {
   /**
    * The stored answer, or what has become of the job. Null when the key is free.
    *
+   * @param requestId of this request, for a problem that was not stored
    * @throws Problem 422 for another request, 409 while the first one is being answered
    */
-  async replay(tenantId: string, kind: JobKind, { key, fingerprint }: IdempotencyKey): Promise<Created | null> {
+  async replay(
+    tenantId: string,
+    kind: JobKind,
+    { key, fingerprint }: IdempotencyKey,
+    requestId: string,
+  ): Promise<Created | null> {
     const used = await this.keys.find(tenantId, kind, key);
     if (!used) return null;
     const { job, callback, answer } = used;
     if (used.fingerprint !== fingerprint)
       throw new Problem('idempotency_mismatch', 'This Idempotency-Key was used with another request.');
     if (used.inProgress) throw inProgress();
-    if (!answer) return { ...accepted(job, callback), replayed: true };
-    return { status: answer.status, location: jobPath(job), body: answer.body, replayed: true };
+    if (answer) return { status: answer.status, location: jobPath(job), body: answer.body, replayed: true };
+    const became = becameOf(job, callback);
+    if (!(became instanceof Problem)) return { ...became, replayed: true };
+    const body = JSON.stringify(became.toBody(requestId));
+    return { status: became.status, location: jobPath(job), body, replayed: true };
   }
 }
 
