@@ -21,6 +21,7 @@ import { Metrics } from './common/metrics.js';
 import { isMissingTable } from './common/prisma/database-errors.js';
 import { registerAuthentication } from './modules/tenants/auth.guard.js';
 import { Authenticator } from './modules/tenants/authenticator.js';
+import { JobCancelService } from './modules/jobs/job-cancel.service.js';
 import { SubmissionService } from './modules/jobs/submission.service.js';
 import { TenantsStore } from './modules/tenants/tenants.store.js';
 import { WebhookEndpointsStore } from './modules/webhooks/webhook-endpoints.store.js';
@@ -99,7 +100,7 @@ export async function shutDown(app: NestFastifyApplication): Promise<void> {
   app.get(Draining).begin();
   await app.get(LoopRunner).stopAll();
   await app.get(GracefulClose).close(app.getHttpAdapter().getInstance());
-  await app.get(SubmissionService).drain();
+  await Promise.all([app.get(SubmissionService).drain(), app.get(JobCancelService).drain()]);
   await app.close();
 }
 

@@ -1,5 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import { Problem } from '../../common/errors/problem.js';
+import { Logger } from '../../common/logging/logger.js';
+import { UnderWay } from '../../common/loops/under-way.js';
 import type { CurrentTenant } from '../tenants/auth.guard.js';
 import { TenantTokens } from '../tenants/tenant-tokens.js';
 import { TensorpixClient } from '../tensorpix/tensorpix.client.js';
@@ -13,6 +15,7 @@ import type { JobWithTime } from './job-rows.js';
 import { JobsStore } from './jobs.store.js';
 import { TenantPaceStore } from './polling/tenant-pace.store.js';
 import { isUnknown } from './reconciliation/judgement.js';
+import { DEFAULT_WAIT_MS, WaitingCaller } from './waiting-caller.js';
 
 /** 200: canceled. 202: wanted, and not confirmed by TensorPix yet. */
 export interface Canceled {
@@ -24,16 +27,19 @@ const TRIES = 5;
 
 /**
  * Cancels a job (contract, section 4). The wish is recorded first; then TensorPix decides what the final state is. What
- * cannot be confirmed now is asked for again at the next look.
+ * cannot be confirmed now is asked for again at the next look. It answers as soon as a create does, whatever TensorPix does.
  */
 @Injectable()
 export class JobCancelService {
+  private readonly underWay = new UnderWay();
+
   constructor(
     private readonly jobs: JobsStore,
     private readonly changes: JobChangesStore,
     private readonly tensorpix: TensorpixClient,
     private readonly tokens: TenantTokens,
     private readonly pace: TenantPaceStore,
+    private readonly logger: Logger,
   ) {}
 
   /** @throws Problem 404, 409 `invalid_state` when the job has ended otherwise */
@@ -47,22 +53,45 @@ export class JobCancelService {
         if (await this.changes.apply(changeJob(job, { status: 'canceled' }, found.time.now())))
           return this.answer(tenant, id);
       } else if (job.cancelRequestedAt !== null || (await this.changes.apply(wish(found)))) {
-        if (isAtTensorpix(job.status) && job.tensorpixId !== null)
-          await this.cancelAtTensorpix(tenant, id, job.tensorpixId);
+        if (isAtTensorpix(job.status) && job.tensorpixId !== null) await this.askInTime(tenant, id, job.tensorpixId);
         return this.answer(tenant, id);
       }
     }
     throw new Problem('unavailable', 'The job is changing too fast; try again.', { retryAfterSeconds: 1 });
   }
 
-  private async cancelAtTensorpix(tenant: CurrentTenant, id: string, tensorpixId: number): Promise<void> {
+  /** Waits until no call is under way. */
+  async drain(): Promise<void> {
+    await this.underWay.drain();
+  }
+
+  /** The call goes on when the caller's time is over. */
+  private async askInTime(tenant: CurrentTenant, id: string, tensorpixId: number): Promise<void> {
+    const caller = new WaitingCaller(false, () => true);
+    let waits = true;
+    const asked = this.cancelAtTensorpix(tenant, id, tensorpixId, () => waits);
+    const heard = asked.catch((error: unknown) =>
+      this.logger.error({ err: error, job_id: id }, 'what came of a cancel could not be recorded'),
+    );
+    this.underWay.add(heard);
+    waits = !(await caller.waitFor(asked, DEFAULT_WAIT_MS));
+    if (waits) await asked;
+  }
+
+  private async cancelAtTensorpix(
+    tenant: CurrentTenant,
+    id: string,
+    tensorpixId: number,
+    isAwaited: () => boolean,
+  ): Promise<void> {
     const token = this.tokens.open(tenant.id, tenant.tokenCiphertext ?? '');
     const outcome = await this.tensorpix.cancelJob(token.token, tensorpixId);
     if (outcome.kind === 'ok')
       return this.applyWhile(tenant, id, ({ job, time }) => changeJob(job, { status: 'canceled' }, time.now()));
     if (outcome.kind === 'refused' && outcome.refusal.reason === 'rate_limited')
       return this.pace.rest(tenant.id, outcome.refusal.retryAfterMs, { token });
-    // Refused or unanswered: the job may be canceled, finished, or going on. TensorPix's own record tells.
+    // Refused or unanswered: the job may be canceled, finished, or going on. TensorPix's own record tells, and the next look reads it.
+    if (!isAwaited()) return;
     const look = await this.tensorpix.getJob(token.token, tensorpixId);
     if (look.kind !== 'ok' || look.value.id !== tensorpixId) return;
     return this.applyWhile(tenant, id, ({ job, time }) => {

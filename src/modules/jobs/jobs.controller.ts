@@ -98,7 +98,7 @@ export class JobsController {
   @Post(':id/cancel')
   @HttpCode(200)
   @RequireScope('jobs:write')
-  @ApiOperation({ summary: 'Cancel a job' })
+  @ApiOperation({ summary: 'Cancel a job', description: 'Answers within 20 seconds, whatever TensorPix does.' })
   @ApiResponse({ status: 200, type: JobResource, description: 'canceled' })
   @ApiResponse({ status: 202, type: JobResource, description: 'TensorPix could not confirm yet; it is asked again.' })
   @ApiProblems('validation_failed', 'not_found', 'invalid_state')

@@ -2,6 +2,9 @@ import { keyEffectOf } from './creation-answer.js';
 import type { KeyEffect } from './idempotency/idempotency.sql.js';
 import type { Caller, Submitted } from './submission.service.js';
 
+/** Creates answer within 20 seconds, their own statements included (contract, section 4). */
+export const DEFAULT_WAIT_MS = 19_000;
+
 /**
  * A caller with limited patience. Either it gets the outcome, or it has been answered before: the two exclude each
  * other, because a refusal that the caller got fires no webhook, and one that it did not get must.
