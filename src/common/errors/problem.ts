@@ -76,13 +76,13 @@ export class Problem extends Error {
   }
 
   /** 400 for one or more named fields. */
-  static invalid(errors: FieldErrors, nonFieldErrors: string[] = []): Problem {
+  static invalid(errors: FieldErrors, nonFieldErrors: string[] = [], options: ProblemOptions = {}): Problem {
     const count = Object.keys(errors).length;
     const detail =
       count === 0
         ? (nonFieldErrors[0] ?? 'The request is invalid.')
         : `${count} field${count === 1 ? ' is' : 's are'} invalid.`;
-    return new Problem('validation_failed', detail, { errors, nonFieldErrors });
+    return new Problem('validation_failed', detail, { ...options, errors, nonFieldErrors });
   }
 
   static notFound(what: string): Problem {

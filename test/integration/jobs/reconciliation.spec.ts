@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
-import request from 'supertest';
+import request, { type Response } from 'supertest';
 import type { FaultKind } from '../../../simulator/faults.js';
 import { ADMIN_KEY, eventually } from '../../support/gateway.js';
 import { CREATE_VIDEO, idOf, sourceUrl, useStage, type Team } from '../../support/stage.js';
@@ -192,6 +192,11 @@ describe('handling=strict', () => {
 });
 
 describe('the decision of a person', () => {
+  /** Contract, section 2. */
+  function expectAbout({ body, headers }: Response, id: string): void {
+    expect([body.job_id, headers.location]).toEqual([id, `/v1/jobs/${id}`]);
+  }
+
   /** A job that stays unconfirmed, because TensorPix's lists do not come. */
   async function stuck(team: Team, kind: FaultKind): Promise<string> {
     stage.fault(team, 'server_error', { match: { method: 'GET', path: '/api/jobs/$' } });
@@ -204,6 +209,7 @@ describe('the decision of a person', () => {
     const alien = await foreign(other, {});
     const refused = await resolve(team, id, { decision: 'adopt', tensorpix_id: alien });
     expect([refused.status, Object.keys(refused.body.errors)]).toEqual([400, ['tensorpix_id']]);
+    expectAbout(refused, id);
     // The simulator counts on from job to job.
     const made = alien - 1;
     const adopted = await resolve(team, id, { decision: 'adopt', tensorpix_id: made });
@@ -211,6 +217,21 @@ describe('the decision of a person', () => {
     expect(await stage.eventTypes(id)).toContain('job.resolved');
     const again = await resolve(team, id, { decision: 'fail' });
     expect([again.status, again.body.code]).toEqual([409, 'invalid_state']);
+    expectAbout(again, id);
+  });
+
+  it('should not give it the id that another job owns, nor one that TensorPix cannot show', async () => {
+    const team = await stage.team();
+    const owner = await stage.video(team);
+    const id = await stuck(team, 'no_answer');
+    const decision = { decision: 'adopt', tensorpix_id: owner.body.tensorpix_id };
+    const owned = await resolve(team, id, decision);
+    expect([owned.status, owned.body.code]).toEqual([409, 'invalid_state']);
+    expectAbout(owned, id);
+    stage.fault(team, 'server_error', { match: { method: 'GET', path: `/api/jobs/${owner.body.tensorpix_id}/$` } });
+    const unseen = await resolve(team, id, decision);
+    expect([unseen.status, unseen.body.code]).toEqual([502, 'upstream_error']);
+    expectAbout(unseen, id);
   });
 
   it('should send again when told to', async () => {
