@@ -1,8 +1,8 @@
 import { Busboy } from '@fastify/busboy';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { isUtf8 } from 'node:buffer';
-import secureJson from 'secure-json-parse';
 import { Problem } from '../errors/problem.js';
+import { FORBIDDEN_NAMES, hasForbiddenName, parseForeignJson } from '../validation/json.js';
 import { FormFields } from '../validation/text-fields.js';
 
 /** Of everything that a request may carry (contract, section 2: 413). Bytes. */
@@ -60,19 +60,9 @@ function parseJson(text: string): unknown {
 
 function readJson(text: string): unknown {
   try {
-    return secureJson.parse(text, null, { protoAction: 'error', constructorAction: 'error' });
+    return parseForeignJson(text);
   } catch {
-    const fault = isJson(text) ? 'must not have a field "__proto__" or "constructor.prototype"' : 'is not valid JSON';
-    throw Problem.invalid({}, [`The body ${fault}.`]);
-  }
-}
-
-function isJson(text: string): boolean {
-  try {
-    JSON.parse(text);
-    return true;
-  } catch {
-    return false;
+    throw Problem.invalid({}, [`The body ${hasForbiddenName(text) ? FORBIDDEN_NAMES : 'is not valid JSON'}.`]);
   }
 }
 

@@ -1,5 +1,6 @@
 import type { FieldErrors } from '../errors/problem.js';
 import type { FieldDefinition } from './fields.js';
+import { FORBIDDEN_NAMES, hasForbiddenName, parseJson } from './json.js';
 
 /** A form as it was sent: every name with its values in order. */
 export class FormFields {
@@ -28,6 +29,7 @@ export function readTextFields(
     if (!definition) values[name] = texts;
     else if (repeats) values[name] = texts.map((text) => (definition.form === 'integers' ? integerOrText(text) : text));
     else if (texts.length > 1) errors[name] = ['must be given once'];
+    else if (isJson(definition) && hasForbiddenName(texts[0] ?? '')) errors[name] = [FORBIDDEN_NAMES];
     else values[name] = single(texts[0] ?? '', definition);
   }
   return { values, errors };
@@ -50,14 +52,15 @@ function single(text: string, { form, nullable }: FieldDefinition): unknown {
   }
 }
 
+function isJson({ form }: FieldDefinition): boolean {
+  return form === 'json' || form === 'object';
+}
+
 function integerOrText(text: string): number | string {
   return INTEGER.test(text) ? Number(text) : text;
 }
 
 function jsonOrText(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return text;
-  }
+  const value = parseJson(text);
+  return value === undefined ? text : value;
 }

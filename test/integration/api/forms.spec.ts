@@ -91,13 +91,31 @@ describe('a urlencoded form', () => {
     },
   );
 
-  it.each(['{', '[]', '"a"', '1', 'null x', '{"a":1}', '{"__proto__":{"a":"b"}}'])(
-    'should be refused with the metadata %s',
-    async (text) => {
-      const problem = await expectRefused(world, () => send(`${base}&metadata=${encodeURIComponent(text)}`), 400);
-      expect(Object.keys(problem.errors)).toEqual(['metadata']);
-    },
-  );
+  it.each([
+    '{',
+    '[]',
+    '"a"',
+    '1',
+    'null x',
+    '{"a":1}',
+    '{"__proto__":"b","a":"c"}',
+    '{"constructor":{"prototype":"b"}}',
+  ])('should be refused with the metadata %s', async (text) => {
+    const problem = await expectRefused(world, () => send(`${base}&metadata=${encodeURIComponent(text)}`), 400);
+    expect(Object.keys(problem.errors)).toEqual(['metadata']);
+  });
+
+  it('should say of a forbidden name in the metadata what is said of it in a JSON body', async () => {
+    const metadata = '{"__proto__":"b","a":"c"}';
+    const { errors } = await expectRefused(world, () => send(`${base}&metadata=${encodeURIComponent(metadata)}`), 400);
+    const body = `{"video_url":"${VIDEO.video_url}","ml_models":[1],"metadata":${metadata}}`;
+    const { non_field_errors } = await expectRefused(world, () => send(body, 'application/json'), 400);
+    expect(non_field_errors).toEqual([`The body ${errors.metadata?.[0]}.`]);
+  });
+
+  it('should be taken with metadata that are null', async () => {
+    expect(await send(`${base}&metadata=null`)).toMatchObject({ status: 201, body: { metadata: {} } });
+  });
 
   it('should be refused with a NUL in a value', async () => {
     await expectRefused(world, () => send(`${base}&external_id=a%00b`), 400);
