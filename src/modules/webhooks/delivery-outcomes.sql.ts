@@ -162,7 +162,7 @@ const HEALTH = Prisma.sql`sick_or_well as materialized (
      where e.id = any(array[s.id])
   )`;
 
-/** The log of attempts, whatever has become of the claim. */
+/** The log of attempts, whatever has become of the claim. Only a repeated statement asks whether the one before has written it. */
 const LOGGED = Prisma.sql`attempt as (
     insert into webhook_attempts (
       delivery_id, started_at, manual, url, request_headers, response_status, error_class, error, dns_ms, connect_ms,
@@ -174,6 +174,10 @@ const LOGGED = Prisma.sql`attempt as (
            started_at timestamptz, url text, request_headers jsonb, response_status integer, error_class text, error text,
            dns_ms real, connect_ms real, tls_ms real, first_byte_ms real, total_ms real, response_excerpt text)
      where i.attempt is not null
+       and not (i.repeated and exists (
+             select 1 from webhook_attempts logged
+              where logged.delivery_id = i.delivery_id and logged.started_at = a.started_at and logged.manual = i.manual
+             offset 0))
   )`;
 
 /** All of them, in their order. */

@@ -34,6 +34,14 @@ export interface Marked {
   lost: boolean;
 }
 
+/** What a statement gets of an outcome. */
+interface Write extends DeliveryOutcome {
+  /** A statement before this one may have written it, and its answer have been lost. */
+  repeated: boolean;
+}
+
+type Added = Marked & Pick<Write, 'repeated'>;
+
 interface MarkedRow extends Omit<Marked, 'written'> {
   queueId: string;
   leaseToken: string;
@@ -47,7 +55,7 @@ const UNSTORABLE = 'the reason could not be stored';
 /** Writes what attempts came to. */
 @Injectable()
 export class DeliveryOutcomesStore {
-  private readonly outcomes = new MicroBatcher((items: DeliveryOutcome[]) => this.markMany(items), {
+  private readonly outcomes = new MicroBatcher((items: Write[]) => this.markMany(items), {
     maxItems: OUTCOMES_A_STATEMENT,
     concurrency: 1,
   });
@@ -57,11 +65,12 @@ export class DeliveryOutcomesStore {
   /** Writes what an attempt came to, with its record. Whatever is wrong with its texts does not keep it from being written. */
   async mark(outcome: DeliveryOutcome): Promise<Marked> {
     try {
-      const marked = await this.add(outcome);
-      if (marked.written || outcome.status === 'delivered') return marked;
+      const first = await this.add(outcome);
+      if (first.written) return first;
       // The claim is gone; or a webhook that may make this one pointless came while the statement waited for its lock, and
       // the next statement sees it.
-      return await this.add({ ...outcome, attempt: null });
+      const last = outcome.status === 'delivered' ? first : await this.add({ ...outcome, attempt: null });
+      return !last.written && (first.repeated || last.repeated) ? writtenUnheard(outcome) : last;
     } catch (error) {
       const shorter = withLessText(outcome);
       if (shorter === null || isPassing(error)) throw error;
@@ -69,17 +78,22 @@ export class DeliveryOutcomesStore {
     }
   }
 
-  private add(outcome: DeliveryOutcome): Promise<Marked> {
-    return retryWhileAway(PATIENCE_MS, () => this.outcomes.add(outcome));
+  private async add(outcome: DeliveryOutcome): Promise<Added> {
+    let statements = 0;
+    const marked = await retryWhileAway(PATIENCE_MS, () => {
+      statements += 1;
+      return this.outcomes.add({ ...outcome, repeated: statements > 1 });
+    });
+    return { ...marked, repeated: statements > 1 };
   }
 
-  private async markMany(outcomes: DeliveryOutcome[]): Promise<Marked[]> {
+  private async markMany(outcomes: Write[]): Promise<Marked[]> {
     const rows = await this.prisma.$rows<MarkedRow>`
       with input as (
         select * from json_to_recordset(${JSON.stringify(outcomes.map(toRow))}::json) as i(
           queue_id uuid, version integer, lease uuid, delivery_id uuid, manual boolean, endpoint_id uuid, status text,
           retry_ms float8, retry_at_end_ms float8, error text, unsent boolean, hurried boolean, endpoint_revision integer,
-          attempt json)
+          repeated boolean, attempt json)
       ), ${OUTCOME_PARTS}
       select i.queue_id as "queueId", i.lease as "leaseToken", i.more, i.was_open and i.final = 'exhausted' as lost,
              -- Compared, not searched with "exists": that was planned as a read of all endpoints.
@@ -100,6 +114,14 @@ export class DeliveryOutcomesStore {
   }
 }
 
+/**
+ * What an outcome came to whose claim was gone when it was repeated: nobody else takes a claim before its time, so that the
+ * statement whose answer was lost has written it. Whether another webhook is due is not known: a look tells.
+ */
+function writtenUnheard({ status, delivery }: DeliveryOutcome): Marked {
+  return { written: true, endpointFailed: false, more: true, lost: status === 'exhausted' && !delivery.manual };
+}
+
 /** What is left when a text cannot be stored: without the record first, then without the reason. Null: nothing to leave out. */
 function withLessText(outcome: DeliveryOutcome): DeliveryOutcome | null {
   if (outcome.attempt !== null) return { ...outcome, attempt: null };
@@ -116,7 +138,8 @@ function toRow({
   error,
   attempt,
   unsent = false,
-}: DeliveryOutcome): Record<string, unknown> {
+  repeated,
+}: Write): Record<string, unknown> {
   return {
     queue_id: delivery.queueId,
     version: delivery.version,
@@ -132,6 +155,7 @@ function toRow({
     // A first attempt is none of a schedule that has not begun: the mark was of another webhook of the queue.
     hurried: delivery.hurried && delivery.attempts > 0,
     endpoint_revision: delivery.endpointRevision,
+    repeated,
     attempt,
   };
 }

@@ -1,56 +1,24 @@
 import { beforeAll, describe, expect, it } from '@jest/globals';
 import { randomUUID } from 'node:crypto';
 import { PrismaService } from '../../../src/common/prisma/prisma.service.js';
-import type { AttemptRecord } from '../../../src/modules/webhooks/attempt-record.js';
 import type { ClaimedDelivery } from '../../../src/modules/webhooks/delivery-claims.store.js';
 import { DeliveryOutcomesStore } from '../../../src/modules/webhooks/delivery-outcomes.store.js';
 import { eventually } from '../../support/gateway.js';
 import { useStage } from '../../support/stage.js';
+import { INSERT_LATER, insertUnderWay, RECORD } from './under-way.js';
 
 /** Nobody else claims or sends. */
 const stage = useStage({ env: { GATEWAY_ROLE: 'api' } });
 
 let tenantId: string;
 const leaseToken = randomUUID();
-const RECORD: AttemptRecord = {
-  started_at: new Date(),
-  url: 'https://a.example.com/',
-  request_headers: {},
-  response_status: 500,
-  error_class: 'http',
-  error: 'the receiver answered 500',
-  dns_ms: null,
-  connect_ms: null,
-  tls_ms: null,
-  first_byte_ms: 1,
-  total_ms: 1,
-  response_excerpt: '',
-};
 
 beforeAll(async () => {
   tenantId = (await stage.team()).id;
 });
 
-/** A webhook that is under way, in a queue of its own. */
-async function claimed(): Promise<ClaimedDelivery> {
-  const [row] = await stage.sql<{ id: string; queueId: string }>(
-    `with job as (
-       insert into jobs (id, tenant_id, account_id, kind, status, input, finished_at)
-       select gen_random_uuid(), t.id, t.account_id, 'video', 'finished', '{}', now() from tenants t where t.id = $1
-       returning id, tenant_id
-     ), queue as (
-       insert into webhook_queues (id, tenant_id, origin, due_at, lease_token)
-       select j.id, j.tenant_id, 'https://a.example.com', now() + interval '1 minute', $2 from job j
-     )
-     insert into webhook_deliveries (id, tenant_id, job_id, queue_id, sequence, event_type, url, body)
-     select gen_random_uuid(), j.tenant_id, j.id, j.id, 2, 'job.queued', 'https://a.example.com/', '{}' from job j
-     returning id, queue_id as "queueId"`,
-    [tenantId, leaseToken],
-  );
-  return {
-    ...row!,
-    ...{ version: 1, manual: false, hurried: false, endpointId: null, endpointRevision: null },
-  } as ClaimedDelivery;
+function claimed(eventType?: string): Promise<ClaimedDelivery> {
+  return insertUnderWay(stage, tenantId, leaseToken, eventType);
 }
 
 async function countWaiting(): Promise<number> {
@@ -100,12 +68,7 @@ describe('the outcome of a webhook whose queue gets another one', () => {
     try {
       await other.query('begin');
       await other.query('update webhook_queues set version = version + 1 where id = $1', [delivery.queueId]);
-      await other.query(
-        `insert into webhook_deliveries (id, tenant_id, job_id, queue_id, sequence, event_type, url, body)
-         select gen_random_uuid(), tenant_id, job_id, queue_id, 3, 'job.finished', url, body
-           from webhook_deliveries where id = $1`,
-        [delivery.id],
-      );
+      await other.query(INSERT_LATER, [delivery.id, 3, 'job.finished']);
       const outcome = { leaseToken, status: 'failing', retryInMs: 60_000, error: 'no', attempt: RECORD } as const;
       const marking = store.mark({ ...outcome, delivery });
       await eventually(countWaiting, Boolean);
@@ -161,12 +124,7 @@ describe('a webhook that a person gets through while its scheduled attempt fails
     ['the manual one', 1],
   ])('should let the next one go, whichever is written first: %s', async (_, first) => {
     const scheduled = await claimed();
-    await stage.sql(
-      `insert into webhook_deliveries (id, tenant_id, job_id, queue_id, sequence, event_type, url, body)
-       select gen_random_uuid(), tenant_id, job_id, queue_id, 3, 'job.finished', url, body
-         from webhook_deliveries where id = $1`,
-      [scheduled.id],
-    );
+    await stage.sql(INSERT_LATER, [scheduled.id, 3, 'job.finished']);
     const [manual] = await stage.sql<{ queueId: string }>(
       `insert into webhook_queues (id, tenant_id, delivery_id, origin, due_at, lease_token)
        values (gen_random_uuid(), $1, $2, 'https://a.example.com', now() + interval '1 minute', $3) returning id as "queueId"`,
