@@ -7,7 +7,7 @@ import { behind, NEWEST_FIRST } from '../../common/prisma/newest-first.js';
 import { callbackOrigin } from '../../common/outbound/callback-url.js';
 import { PrismaService } from '../../common/prisma/prisma.service.js';
 import type { PagePosition } from '../../common/http/cursor.js';
-import type { SecretRow } from './webhook-secrets.store.js';
+import { insertSecret, type SecretRow } from './webhook-secrets.store.js';
 import { ENDPOINT_DISABLED_TYPE } from './webhook-types.js';
 
 export const ENDPOINT_STATUSES = ['enabled', 'paused', 'disabled'] as const;
@@ -71,7 +71,7 @@ export class WebhookEndpointsStore {
       if ((await tx.webhookEndpoint.count({ where: { tenantId, deletedAt: null } })) >= most) return null;
       const data = { ...endpoint, id, origin: callbackOrigin(url) };
       const created = await tx.webhookEndpoint.create({ data, select: SHOWN });
-      await tx.webhookSecret.create({ data: secret });
+      await insertSecret(tx, secret);
       return toRecord(created);
     });
   }

@@ -1,5 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import { v7 as uuidv7 } from 'uuid';
+import type { Prisma } from '../../generated/prisma/client.js';
 import { beginningUnder, Keyring, type CiphertextPlace } from '../../common/crypto/keyring.js';
 import { PrismaService } from '../../common/prisma/prisma.service.js';
 import { newWebhookSecret } from './signature.js';
@@ -24,7 +25,7 @@ export interface TenantSecret {
   expiresAt: Date | null;
 }
 
-/** Signatures of one webhook: of many rotations within their overlaps, the newest ones. */
+/** Signatures of one webhook: the current secret's, and of many rotations within their overlaps those of the newest ones. */
 const MOST_SIGNING = 10;
 
 /** The secrets that sign webhooks, encrypted at rest. */
@@ -87,14 +88,15 @@ export class WebhookSecretsStore {
         update webhook_secrets
            set expires_at = now() + ${overlapSeconds}::int * interval '1 second'
          where tenant_id = ${tenantId}::uuid and endpoint_id is not distinct from ${endpointId}::uuid and expires_at is null`;
-      await tx.webhookSecret.create({ data: row });
+      await insertSecret(tx, row);
       await tx.$executeRaw`
         delete from webhook_secrets
          where tenant_id = ${tenantId}::uuid
            and (expires_at <= now()
                 or id in (select s.id from webhook_secrets s
                            where s.tenant_id = ${tenantId}::uuid and s.endpoint_id is not distinct from ${endpointId}::uuid
-                           order by s.created_at desc, s.id desc offset ${MOST_SIGNING}::int))`;
+                             and s.expires_at is not null
+                           order by s.created_at desc, s.id desc offset ${MOST_SIGNING - 1}::int))`;
       return secret;
     });
   }
@@ -131,6 +133,17 @@ export class WebhookSecretsStore {
          for key share of t
       on conflict do nothing`;
   }
+}
+
+/**
+ * With the database's time, which Prisma would take from this machine: which ones are the newest must not depend on what replica
+ * made them. Rotations of a tenant are one after the other, and so are their times.
+ */
+export async function insertSecret(tx: Prisma.TransactionClient, row: SecretRow): Promise<void> {
+  const { id, tenantId, endpointId, ciphertext } = row;
+  await tx.$executeRaw`
+    insert into webhook_secrets (id, tenant_id, endpoint_id, ciphertext, created_at)
+    values (${id}::uuid, ${tenantId}::uuid, ${endpointId}::uuid, ${ciphertext}, clock_timestamp())`;
 }
 
 function place(tenantId: string, id: string): CiphertextPlace {

@@ -31,6 +31,25 @@ async function webhook(team: Team): Promise<ReceivedWebhook> {
   return first;
 }
 
+/** Runs it on a machine whose wall clock is behind. */
+async function withClockBehind<T>(byMs: number, run: () => Promise<T>): Promise<T> {
+  const Clock = Date;
+  globalThis.Date = class extends Clock {
+    constructor(given: number | string | Date = Clock.now() - byMs) {
+      super(given);
+    }
+
+    static override now(): number {
+      return Clock.now() - byMs;
+    }
+  } as DateConstructor;
+  try {
+    return await run();
+  } finally {
+    globalThis.Date = Clock;
+  }
+}
+
 function verifies(secret: string, { body, headers }: ReceivedWebhook): boolean {
   try {
     new Webhook(secret).verify(body, headers as Record<string, string>);
@@ -100,6 +119,32 @@ describe("the secret of a tenant's callbacks", () => {
       team.id,
     ]);
     expect(rows).toHaveLength(1);
+  });
+
+  it('should be the newest one, though the clock of the replica that rotates is behind (invariant 9)', async () => {
+    const team = await stage.team();
+    const rotated = [await secretOf(team)];
+    for (let i = 0; i < 10; i += 1) rotated.push(await rotate(team));
+    // Of created_at, since the secrets that the first ten replaced are kept by it: these came from a clock that is ahead.
+    await stage.sql(`update webhook_secrets set created_at = created_at + interval '10 minutes' where tenant_id = $1`, [
+      team.id,
+    ]);
+    const fresh = await rotate(team);
+    expect(await secretOf(team)).toBe(fresh);
+    const [first, second, ...newest] = rotated;
+    const received = await webhook(team);
+    expect([first, second].map((secret) => verifies(secret!, received))).toEqual([false, false]);
+    expect([...newest, fresh].map((secret) => verifies(secret, received))).toEqual(Array(10).fill(true));
+  });
+
+  it('should be dated by the database, whatever the clock of the replica says (invariant 9)', async () => {
+    const team = await stage.team();
+    await withClockBehind(600_000, () => rotate(team));
+    const rows = await stage.sql(
+      `select created_at > now() - interval '5 minutes' as now from webhook_secrets where tenant_id = $1 and expires_at is null`,
+      [team.id],
+    );
+    expect(rows).toEqual([{ now: true }]);
   });
 
   it('should not be made for a tenant that is deleted meanwhile', async () => {
