@@ -12,8 +12,9 @@ export const OPEN = Prisma.sql`('pending', 'failing')`;
 /**
  * What a queue gets, as the version that is proposed for its row says it: the conflict with the row that stands knows nothing else
  * of it. Whatever is proposed, that row only counts on. `HEAD_SUPERSEDED`: what it waits for is pointless now, and the next one
- * need not wait. `JOB_ENDS`: a head that has failed too often by now, under the lock, is tried once more instead of later, and
- * one that was refused sooner.
+ * need not wait; but progress in the place of progress takes its time, or a receiver that is down would be called with each.
+ * `JOB_ENDS`: a head that has failed too often by now, under the lock, is tried once more instead of later, and one that was
+ * refused sooner.
  */
 const [ANOTHER, HEAD_SUPERSEDED, JOB_ENDS] = [Prisma.sql`1`, Prisma.sql`2`, Prisma.sql`3`];
 
@@ -61,14 +62,15 @@ export function queueWebhooks(webhooks: NewWebhook[]): Prisma.Sql {
       from webhook w
       join webhook_endpoints e on e.tenant_id = w.tenant_id and e.deleted_at is null and w.event_type = any(e.events)
   ), target as materialized (
-    select r.*, coalesce((select ${isPointless()} from webhook_deliveries old
-                           where old.queue_id = r.queue_id and old.status in ${OPEN}
-                           order by old.sequence limit 1), false) as supersedes
+    select r.*, r.event_type <> 'job.progress'
+                and coalesce((select ${isPointless()} from webhook_deliveries old
+                               where old.queue_id = r.queue_id and old.status in ${OPEN}
+                               order by old.sequence limit 1), false) as frees
       from receiver r
   ), queued as (
     insert into webhook_queues (id, tenant_id, endpoint_id, origin, due_at, version)
     select t.queue_id, t.tenant_id, t.endpoint_id, t.origin, case when t.takes then ${DUE_NOW} end,
-           case when bool_or(t.supersedes) then ${HEAD_SUPERSEDED} when bool_or(t.ends) then ${JOB_ENDS} else ${ANOTHER} end
+           case when bool_or(t.frees) then ${HEAD_SUPERSEDED} when bool_or(t.ends) then ${JOB_ENDS} else ${ANOTHER} end
       from target t
      group by t.queue_id, t.tenant_id, t.endpoint_id, t.origin, t.takes
      order by t.queue_id
@@ -121,6 +123,11 @@ const LATER = Prisma.sql`
 /** The webhook that ends the job of `webhook_deliveries d`, for the same receiver. */
 export function endOf(): Prisma.Sql {
   return Prisma.sql`${LATER} and later.event_type in ${ENDS}`;
+}
+
+/** Whether progress is still to be delivered after `webhook_deliveries d`, for the same receiver, and nothing else came after it. */
+export function onlyProgressFollows(): Prisma.Sql {
+  return Prisma.sql`exists (${LATER} and later.status in ${OPEN}) and not exists (${LATER} and later.event_type <> 'job.progress')`;
 }
 
 /** What makes `webhook_deliveries d`, which has just failed with the outcome `i`, pointless: it was under way when that was written. */

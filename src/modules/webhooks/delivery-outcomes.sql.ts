@@ -1,6 +1,6 @@
 import { Prisma } from '../../generated/prisma/client.js';
 import { DUE_NOW } from '../../common/prisma/due-now.sql.js';
-import { endOf, OPEN, supersederOf } from './deliveries.sql.js';
+import { endOf, onlyProgressFollows, OPEN, supersederOf } from './deliveries.sql.js';
 import { TEST_WEBHOOK_TYPE } from './webhook-types.js';
 
 /*
@@ -14,9 +14,11 @@ export const ENDPOINT_PATIENCE = Prisma.sql`interval '5 days'`;
 export const ENDPOINT_SILENCE = Prisma.sql`interval '2 days'`;
 /** How exactly it is known when an endpoint failed last: one with many failures is not written at each. */
 const FAILED_AT_STEP = Prisma.sql`interval '1 hour'`;
-/** Whether the head of a queue waits for a retry after the outcome `i`: a manual attempt may have got it through with it. */
+/** Whether the outcome `i` keeps its queue waiting: for a retry, or for as long with the progress that takes its place. */
+const KEEPS_BACK = Prisma.sql`(i.final = 'failing' or (i.final = 'superseded' and i.by_progress))`;
+/** Whether the queue waits then: a manual attempt may have got its head through with it. */
 const WAITS = Prisma.sql`
-             i.final = 'failing' and not exists (
+             ${KEEPS_BACK} and not exists (
                select 1 from decided other where other.delivery_id = i.delivery_id and other.final = 'delivered')`;
 
 /**
@@ -38,7 +40,8 @@ const JUDGED = Prisma.sql`judged as materialized (
 /**
  * `final`: what the webhook is after the attempt; one that was delivered stays so, and one that failed may have been superseded.
  * One that a 410 to a person's attempt has ended meanwhile stays so too, and a test is made once.
- * `ended`: its job has ended, as far as this statement sees.
+ * `ended`: its job has ended, as far as this statement sees. `by_progress`: progress takes its place, and nothing else
+ * comes after it.
  */
 const DECIDED = Prisma.sql`decided as materialized (
     select i.*, d.queue_id as home_id, d.sequence, d.status in ${OPEN} as was_open,
@@ -46,6 +49,8 @@ const DECIDED = Prisma.sql`decided as materialized (
            case when i.verdict = 'failing' and not i.manual then (
              select q.version from webhook_queues q where q.id = i.queue_id) end as seen_version,
            i.retry_at_end_ms is not null and exists (${endOf()}) as ended,
+           i.verdict = 'failing' and not i.manual and not i.changed and d.event_type = 'job.progress'
+             and ${onlyProgressFollows()} as by_progress,
            case when d.status = 'delivered' then 'delivered'
                 when d.event_type = ${TEST_WEBHOOK_TYPE} then i.status
                 when d.status = 'exhausted' and i.verdict = 'failing' and not i.manual then 'exhausted'
@@ -92,7 +97,7 @@ const KEPT = Prisma.sql`kept as (
       from decided i
      -- Counted, so that what is finished is gone before.
      where (select count(*) from finished) >= 0 and q.id = any(array[i.queue_id]) and q.lease_token = i.lease
-       and (i.final <> 'failing' or q.version = i.seen_version)
+       and (not ${KEEPS_BACK} or q.version = i.seen_version)
     returning i.*, q.due_at <= now() as more
   )`;
 

@@ -166,6 +166,14 @@ describe('a webhook that its receiver wants later', () => {
     });
   }
 
+  async function waits(id: string): Promise<object | undefined> {
+    const [row] = await stage.sql(
+      `select failures, due_at > now() + interval '50 minutes' as hour from webhook_queues where id = $1`,
+      [id],
+    );
+    return row;
+  }
+
   it('should not be hurried by progress, which overtakes progress only', async () => {
     const team = await stage.team();
     const { id, upstream } = await byHand.video(team);
@@ -184,6 +192,64 @@ describe('a webhook that its receiver wants later', () => {
       'job.progress superseded',
       'job.progress pending',
     ]);
+  });
+
+  it('should give its time to the progress that takes its place, and to nothing else', async () => {
+    const team = await stage.team();
+    const { id, upstream } = await byHand.video(team);
+    later('job.progress');
+    for (const progress of [0, 0.2, 0.4, 0.6]) {
+      stage.simulator.control.changeJob(upstream, { status: 1, progress });
+      await byHand.look();
+      await byHand.dispatch();
+      await byHand.dispatch();
+    }
+    expect(stage.receiver.types(id)).toEqual(['job.queued', 'job.processing', 'job.progress']);
+    expect((await byHand.states(id)).slice(2)).toEqual([
+      'job.progress superseded',
+      'job.progress superseded',
+      'job.progress pending',
+    ]);
+    expect(await waits(id)).toEqual({ failures: 1, hour: true });
+
+    stage.simulator.control.changeJob(upstream, { status: 2, progress: null });
+    await byHand.look();
+    await byHand.dispatch();
+    expect(stage.receiver.types(id).slice(2)).toEqual(['job.progress', 'job.finished']);
+  });
+
+  it('should give its time to progress that was written while it was under way, and to nothing else', async () => {
+    const team = await stage.team();
+    const { id, upstream } = await byHand.video(team);
+    const open: ServerResponse[] = [];
+    stage.receiver.answer(({ json }, response) => {
+      if (json.type === 'job.progress') open.push(response);
+      else response.writeHead(204).end();
+    });
+    for (const progress of [0, 0.2]) {
+      stage.simulator.control.changeJob(upstream, { status: 1, progress });
+      await byHand.look();
+    }
+    await byHand.dispatch();
+    await byHand.dispatch();
+    await byHand.startAttempts();
+    await eventually(
+      () => open.length,
+      (count) => count === 1,
+    );
+    stage.simulator.control.changeJob(upstream, { status: 1, progress: 0.4 });
+    await byHand.look();
+    open[0]?.writeHead(503, { 'retry-after': '3600' }).end();
+    await byHand.untilAttempted();
+    expect((await byHand.states(id)).slice(2)).toEqual(['job.progress superseded', 'job.progress pending']);
+    expect(await waits(id)).toEqual({ failures: 1, hour: true });
+    await byHand.dispatch();
+    expect(open).toHaveLength(1);
+
+    stage.simulator.control.changeJob(upstream, { status: 2, progress: null });
+    await byHand.look();
+    await byHand.dispatch();
+    expect(stage.receiver.types(id).slice(2)).toEqual(['job.progress', 'job.finished']);
   });
 
   it('should not be hurried by a manual retry of another one that was delivered before', async () => {

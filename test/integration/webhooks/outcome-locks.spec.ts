@@ -89,6 +89,50 @@ describe('the outcome of a webhook whose queue gets another one', () => {
   });
 });
 
+describe('progress that fails when newer progress is there', () => {
+  it.each([
+    { type: 'job.progress', left: { more: false, failures: 1 } },
+    { type: 'job.finished', left: { more: true, failures: 0 } },
+  ])('should keep back nothing else that came while its outcome waited for the lock: $type', async ({ type, left }) => {
+    const store = stage.gateway.app.get(DeliveryOutcomesStore, { strict: false });
+    const delivery = await claimed('job.progress');
+    await stage.sql(INSERT_LATER, [delivery.id, 3, 'job.progress']);
+    const other = await stage.pool.connect();
+    try {
+      await other.query('begin');
+      await other.query('update webhook_queues set version = version + 1 where id = $1', [delivery.queueId]);
+      await other.query(INSERT_LATER, [delivery.id, 4, type]);
+      const outcome = { leaseToken, status: 'failing', retryInMs: 60_000, error: 'no', attempt: RECORD } as const;
+      const marking = store.mark({ ...outcome, delivery });
+      await eventually(countWaiting, Boolean);
+      await other.query('commit');
+      expect(await marking).toMatchObject({ written: true, more: left.more });
+    } finally {
+      other.release();
+    }
+    const rows = await stage.sql(
+      `select d.status, q.failures, q.due_at <= now() as due, q.lease_token from webhook_queues q, webhook_deliveries d
+        where q.id = $1 and d.id = $2`,
+      [delivery.queueId, delivery.id],
+    );
+    expect(rows).toEqual([{ status: 'superseded', failures: left.failures, due: left.more, lease_token: null }]);
+  });
+});
+
+describe('progress that fails when newer progress was got through by a person', () => {
+  it('should leave nothing that waits', async () => {
+    const store = stage.gateway.app.get(DeliveryOutcomesStore, { strict: false });
+    const delivery = await claimed('job.progress');
+    await stage.sql('update webhook_queues set version = version + 1 where id = $1', [delivery.queueId]);
+    await stage.sql(INSERT_LATER, [delivery.id, 3, 'job.progress']);
+    await stage.sql(`update webhook_deliveries set status = 'delivered' where queue_id = $1 and sequence = 3`, [
+      delivery.queueId,
+    ]);
+    const outcome = { leaseToken, status: 'failing', retryInMs: 60_000, error: 'no', attempt: RECORD } as const;
+    expect(await store.mark({ ...outcome, delivery })).toMatchObject({ written: true, more: true });
+  });
+});
+
 describe('an endpoint whose row somebody holds', () => {
   it('should not hold up what is noted of its webhooks and of others (invariant 16)', async () => {
     const store = stage.gateway.app.get(DeliveryOutcomesStore, { strict: false });
