@@ -31,8 +31,10 @@ export function checkEndpointHeaders(value: unknown): string | null {
   return null;
 }
 
+/** CGI, and what follows it (WSGI, PHP), makes one name of `webhook_id` and `webhook-id` (RFC 3875 section 4.1.18). */
 function isReserved(name: string): boolean {
-  return RESERVED.has(name) || name.startsWith('webhook-') || name.startsWith('x-forwarded-');
+  const read = name.replaceAll('_', '-');
+  return RESERVED.has(read) || read.startsWith('webhook-') || read.startsWith('x-forwarded-');
 }
 
 /** The client's own headers of an endpoint, encrypted at rest because they may hold keys. */

@@ -194,6 +194,21 @@ describe('a standing endpoint', () => {
     ['an unknown event', { url: 'https://hooks.example.com/', events: ['job.exploded'] }, 'events'],
     ['no event', { url: 'https://hooks.example.com/', events: [] }, 'events'],
     ['a reserved header', { url: 'https://hooks.example.com/', headers: { 'Webhook-Id': '1' } }, 'headers'],
+    [
+      'a reserved header, as CGI would name it',
+      { url: 'https://hooks.example.com/', headers: { webhook_id: '1' } },
+      'headers',
+    ],
+    [
+      'a header of HTTP, as CGI would name it',
+      { url: 'https://hooks.example.com/', headers: { Content_Type: 'a' } },
+      'headers',
+    ],
+    [
+      'a header of proxies, as CGI would name it',
+      { url: 'https://hooks.example.com/', headers: { 'X-Forwarded_For': 'a' } },
+      'headers',
+    ],
     ['a header of HTTP', { url: 'https://hooks.example.com/', headers: { Host: 'a' } }, 'headers'],
     ['a line break', { url: 'https://hooks.example.com/', headers: { a: 'b\r\nc: d' } }, 'headers'],
     ['a line break in a name', { url: 'https://hooks.example.com/', headers: { 'a\n': 'b' } }, 'headers'],
