@@ -101,11 +101,17 @@ function shapeFault(raw: string, url: URL, allowHttp: boolean): string | null {
   if (url.protocol !== 'https:' && !(allowHttp && url.protocol === 'http:')) {
     return allowHttp ? 'must use https or http' : 'must use https';
   }
-  if (url.username !== '' || url.password !== '') return 'must not contain credentials';
+  if (hasUserInfo(raw)) return 'must not contain credentials';
   // `url.hash` is empty for a lone `#`.
   if (raw.includes('#')) return 'must not contain a fragment';
   if (url.port !== '' && isReservedPort(Number(url.port))) return 'must not use a reserved port';
   return null;
+}
+
+/** As written: `url.username` and `url.password` are empty for `https://@a.example` and `https://:@a.example`. */
+function hasUserInfo(raw: string): boolean {
+  // WHATWG takes any number of slashes before the authority, and backslashes for them.
+  return /^[^:]*:[/\\]*[^/\\?#]*@/.test(raw);
 }
 
 /** Of an absolute name, which means the same without it. */
