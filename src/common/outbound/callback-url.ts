@@ -1,5 +1,5 @@
 import { parseUrl } from '../validation/url.js';
-import { isIP } from 'node:net';
+import { isIP, isIPv6 } from 'node:net';
 import { domainToASCII } from 'node:url';
 import type { Config } from '../config/config.js';
 import { classifyAddress, isAllowed, type AddressClass } from './address-class.js';
@@ -165,6 +165,9 @@ function normalHost(entry: string): string {
     .toLowerCase()
     .replace(/\.$/, '')
     .replace(/^\[(.*)\]$/, '$1');
+  // As WHATWG writes an address: `2606:4700:0::1` is `2606:4700::1`.
+  const address = isIPv6(bare) ? parseUrl(`https://[${bare}]`) : null;
+  if (address) return bareHost(address);
   if (!/[^\p{ASCII}]/u.test(bare)) return bare;
   return bare.startsWith('*.') ? `*.${domainToASCII(bare.slice(2))}` : domainToASCII(bare);
 }

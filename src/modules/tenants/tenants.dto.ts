@@ -1,4 +1,5 @@
 import { ApiProperty } from '@nestjs/swagger';
+import { isIPv6 } from 'node:net';
 import { NextCursor } from '../../common/http/page.dto.js';
 import {
   CheckedListField,
@@ -17,7 +18,8 @@ import type { TenantStatus } from './tenants.store.js';
 import type { TokenStatus } from './token-columns.store.js';
 
 const MAX_INT = 2_147_483_647;
-const HOST_PATTERN = /^(\*\.)?([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)*[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/;
+/** The underscore is no host name's, but exists, and callback URLs may have it. */
+const HOST_PATTERN = /^(\*\.)?([a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?\.)*[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?$/;
 
 function checkCredits(value: unknown): string | null {
   const text = typeof value === 'number' ? String(value) : value;
@@ -31,7 +33,14 @@ function checkToken(token: string): string | null {
 }
 
 function checkHost(host: string): string | null {
-  return host.length <= 253 && HOST_PATTERN.test(host) ? null : 'must hold host names in lower case, or *.suffix';
+  return isAddressInBrackets(host) || (host.length <= 253 && HOST_PATTERN.test(host))
+    ? null
+    : 'must hold host names in lower case, *.suffix, or IPv6 addresses in brackets';
+}
+
+/** An IPv6 address as URLs have it: without a zone. */
+function isAddressInBrackets(host: string): boolean {
+  return /^\[[^%]*\]$/.test(host) && isIPv6(host.slice(1, -1));
 }
 
 /** Limits of a tenant. A limit that is omitted or null does not limit. */
@@ -73,7 +82,7 @@ class TenantSettingsDto {
   @CheckedListField(
     {
       description:
-        'Exact host names or `*.suffix`. When not empty, callbacks go only there. It never opens an address range.',
+        'Exact host names, `*.suffix`, or IPv6 addresses in brackets. When not empty, callbacks go only there. It never opens an address range.',
       maxItems: 100,
       example: ['hooks.example.com', '*.internal.example.com'],
     },

@@ -94,6 +94,11 @@ describe('tenants', () => {
     [{ callback_allowed_hosts: ['*'] }, 'callback_allowed_hosts'],
     [{ callback_allowed_hosts: ['a.example:443'] }, 'callback_allowed_hosts'],
     [{ callback_allowed_hosts: ['10.0.0.0/8'] }, 'callback_allowed_hosts'],
+    [{ callback_allowed_hosts: ['[::1'] }, 'callback_allowed_hosts'],
+    [{ callback_allowed_hosts: ['[::1]:443'] }, 'callback_allowed_hosts'],
+    [{ callback_allowed_hosts: ['[a.example]'] }, 'callback_allowed_hosts'],
+    [{ callback_allowed_hosts: ['[127.0.0.1]'] }, 'callback_allowed_hosts'],
+    [{ callback_allowed_hosts: ['*.[::1]'] }, 'callback_allowed_hosts'],
     [{ callback_allowed_hosts: [null] }, 'callback_allowed_hosts'],
     [{ callback_allowed_hosts: ['a.example', 'a.example'] }, 'callback_allowed_hosts'],
     [{ status: 'suspended' }, 'status'],
@@ -104,6 +109,17 @@ describe('tenants', () => {
     if (field === 'status' || 'id' in body || ('name' in body && body.name === undefined)) return;
     if ('tensorpix_token' in body && body.tensorpix_token === undefined) return;
     await expectRefused(world, () => patch(world.tenant.id, body), 400, 'validation_failed');
+  });
+
+  it('should be created with any host that a callback_url may have', async () => {
+    const callback_allowed_hosts = [
+      '[2606:4700:4700::1111]',
+      '[2606:4700:4700:0::1001]',
+      'hooks_1.example.com',
+      '*._a.example.com',
+    ];
+    const { body } = await create({ callback_allowed_hosts }).expect(201);
+    expect(body).toMatchObject({ callback_allowed_hosts });
   });
 
   it.each(['verify=no', 'verify=', 'verify=true&verify=false', 'unknown=1'])(

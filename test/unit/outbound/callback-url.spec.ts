@@ -123,6 +123,10 @@ describe('checkCallbackUrl', () => {
     ['*', 'https://example.com/', false],
     ['8.8.8.8', 'https://8.8.8.8/', true],
     ['[2606:4700::1111]', 'https://[2606:4700::1111]/', true],
+    ['[2606:4700:0::1111]', 'https://[2606:4700::1111]/', true],
+    ['[2606:4700::1111]', 'https://[2606:4700::1112]/', false],
+    ['[2606:4700::', 'https://[2606:4700::1111]/', false],
+    ['_a.example.com', 'https://_a.example.com/', true],
   ])('should match the allowed host %s with %s: %s', (entry, raw, matches) => {
     const reason = reasonOf(raw, { ...STRICT, allowedHosts: [entry] });
     expect(reason).toBe(matches ? null : 'must be on one of the allowed callback hosts');
