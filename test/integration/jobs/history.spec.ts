@@ -28,7 +28,7 @@ import {
 } from '../../support/plans.js';
 import { useStage, type Team } from '../../support/stage.js';
 import { intentOf } from './intents.js';
-import { ACTIVE, CALLBACK, HISTORY, insertActive, insertHistory, insertJobs } from './long-history.js';
+import { ACTIVE, CALLBACK, deliverHistory, HISTORY, insertActive, insertHistory, insertJobs } from './long-history.js';
 
 /** Nothing runs but what the tests explain. */
 const stage = useStage({ env: { GATEWAY_ROLE: 'api' } });
@@ -80,6 +80,7 @@ beforeAll(async () => {
   await stage.sql('analyze');
   await stage.sql(`delete from jobs where finished_at is null and id <> $1`, [stays]);
   await stage.sql('truncate webhook_queues');
+  await deliverHistory(stage);
   await stage.sql('vacuum (analyze)');
   const plannedBefore = await keepPlans(stage.pool, STATEMENTS);
   await insertActive(stage, tenantId);
@@ -215,6 +216,21 @@ describe('a hundred thousand jobs that have ended', () => {
         expect(scansOf(plan)).toEqual([]);
         expect(buffersOf(plan)).toBeLessThan(MOST_BUFFERS[name] ?? MOST_BUFFERS.other);
       });
+    },
+  );
+
+  // What a page reads of the dead is bounded by this: the plans above are of tables that have just been vacuumed.
+  it.each(['jobs', 'webhook_deliveries', 'webhook_queues'])(
+    'should be vacuumed long before a fifth of it is dead: %s',
+    async (table) => {
+      const [row] = await stage.sql<{ factor: number; threshold: number }>(
+        `select max(option_value) filter (where option_name = 'autovacuum_vacuum_scale_factor')::float8 as factor,
+                max(option_value) filter (where option_name = 'autovacuum_vacuum_threshold')::int as threshold
+           from pg_class c, pg_options_to_table(c.reloptions) where c.oid = $1::regclass`,
+        [table],
+      );
+      expect(row?.factor).toBe(0.01);
+      expect(row?.threshold).toBeLessThanOrEqual(5_000);
     },
   );
 
