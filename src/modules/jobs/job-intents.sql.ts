@@ -1,6 +1,5 @@
 import { Prisma } from '../../generated/prisma/client.js';
 import { DUE_NOW } from '../../common/prisma/due-now.sql.js';
-import { CREDITS, isFreeWork } from './free-work.sql.js';
 import { EQUAL_RECHECK_MS, unknownEqual } from './reconciliation/unknown-equal.sql.js';
 
 /* Parts of the statement that writes intents, each of which refers to those before it. */
@@ -15,8 +14,7 @@ function given(rows: Record<string, unknown>[]): Prisma.Sql {
       select i.*, decode(i.observable_key, 'hex') as observable,
              exists (${unknownEqual(Prisma.sql`i.account_id`, Prisma.sql`decode(i.observable_key, 'hex')`)}) as waits,
              case when not i.strict and p.rest_until > now() then p.rest_until end as rest_until,
-             case when i.parks and p.hold_until > now() and not (p.hold_reason = ${CREDITS} and ${isFreeWork('i')})
-                  then p.hold_until end as account_until, p.hold_reason as account_reason
+             case when i.parks and p.hold_until > now() then p.hold_until end as account_until, p.hold_reason as account_reason
         from json_to_recordset(${JSON.stringify(rows)}::json) as i(
           id uuid, tenant_id uuid, account_id uuid, api_key_id uuid, kind text, preview boolean, input jsonb,
           warnings jsonb, external_id text, metadata jsonb, callback_url text, callback_events text[], parks boolean,

@@ -1,5 +1,4 @@
 import { Prisma } from '../../generated/prisma/client.js';
-import { CREDITS, isFreeWork } from './free-work.sql.js';
 import { SEAM, type Stretch } from './tenant-ring.js';
 
 /**
@@ -30,24 +29,13 @@ const NEXT_TENANT = Prisma.sql`
    order by j.tenant_id, j.due_at
    limit 1`;
 
-/** The jobs `x` of a tenant that are due and free. */
-function dueFree(tenantId: Prisma.Sql): Prisma.Sql {
-  return Prisma.sql`
-         from jobs x
-        where x.tenant_id = ${tenantId} and x.status = 'submitting' and x.due_at <= now() and ${isFreeWork('x')}`;
-}
-
-/**
- * What may be sent with this tenant's token now: `'all'`, or `'free'` while its account has no credits and something free is due, or
- * null. The offset keeps it a look-up, made when it is needed.
- */
+/** For `exists`: something may be sent with this tenant's token now. The offset keeps it a look-up, made when it is needed. */
 const MAY_SEND = Prisma.sql`
-  select case when coalesce(p.hold_until <= now(), true) then 'all'
-              when p.hold_reason = ${CREDITS} and exists (select 1 ${dueFree(Prisma.sql`n.tenant_id`)}) then 'free' end
+  select 1
     from tenants t
     left join tenant_paces p on p.tenant_id = t.id
    where t.id = n.tenant_id and t.status = 'active' and t.token_ciphertext is not null
-     and coalesce(p.rest_until <= now(), true)
+     and coalesce(greatest(p.rest_until, p.hold_until) <= now(), true)
   offset 0`;
 
 /**
@@ -57,15 +45,15 @@ const MAY_SEND = Prisma.sql`
  */
 function ring({ after, until, limit, busy }: Turn): Prisma.Sql {
   return Prisma.sql`ring as (
-    select ${after}::uuid as tenant_id, false as round, 0 as step, 0 as found, null::text as serves
+    select ${after}::uuid as tenant_id, false as round, 0 as step, 0 as found, false as serves
      union all
-    select s.tenant_id, s.round, r.step + 1, r.found + (s.serves is not null)::int, s.serves
+    select s.tenant_id, s.round, r.step + 1, r.found + s.serves::int, s.serves
       from ring r
       left join lateral (${NEXT_TENANT}) n on true
      cross join lateral (
        select coalesce(n.tenant_id, ${SEAM}::uuid) as tenant_id,
               r.round or n.tenant_id is null as round,
-              case when n.due_at <= now() and n.tenant_id <> all(${busy}::uuid[]) then (${MAY_SEND}) end as serves
+              coalesce(n.due_at <= now(), false) and n.tenant_id <> all(${busy}::uuid[]) and exists (${MAY_SEND}) as serves
        offset 0) s
      where r.step < ${TENANTS_A_CLAIM}::int and r.found < ${limit}::int and (n.tenant_id is not null or not r.round)
        and (s.round, s.tenant_id) <= (${until}::uuid <= ${after}::uuid, ${until}::uuid))`;
@@ -85,17 +73,12 @@ export function turns(turn: Turn): Prisma.Sql {
         from walked w
        cross join ring r
        cross join lateral (
-         (select x.id, row_number() over (order by x.due_at) as place
-            from jobs x
-           where x.tenant_id = r.tenant_id and x.status = 'submitting' and x.due_at <= now() and r.serves = 'all'
-           order by x.due_at
-           limit case when w.found < ${turn.limit}::int then ${turn.most}::int else 1 end)
-          union all
-         (select x.id, row_number() over (order by x.due_at) as place
-          ${dueFree(Prisma.sql`r.tenant_id`)} and r.serves = 'free'
-           order by x.due_at
-           limit case when w.found < ${turn.limit}::int then ${turn.most}::int else 1 end)) c
-       where r.serves is not null
+         select x.id, row_number() over (order by x.due_at) as place
+           from jobs x
+          where x.tenant_id = r.tenant_id and x.status = 'submitting' and x.due_at <= now()
+          order by x.due_at
+          limit case when w.found < ${turn.limit}::int then ${turn.most}::int else 1 end) c
+       where r.serves
        order by c.place, r.step
        limit ${turn.limit}::int
     ), walk as (

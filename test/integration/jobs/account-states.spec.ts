@@ -1,10 +1,10 @@
 import { afterEach, describe, expect, it } from '@jest/globals';
-import request, { type Response } from 'supertest';
+import request from 'supertest';
 import type { Fault } from '../../../simulator/faults.js';
 import { JobsSweeper } from '../../../src/modules/jobs/jobs.sweeper.js';
 import { JobsSubmitter } from '../../../src/modules/jobs/jobs.submitter.js';
 import { ADMIN_KEY } from '../../support/gateway.js';
-import { CREATE_IMAGE, idOf, sourceUrl, useStage, type Team } from '../../support/stage.js';
+import { idOf, sourceUrl, useStage, type Team } from '../../support/stage.js';
 
 /** No loop runs: these tests tick. */
 const stage = useStage({ env: { GATEWAY_ROLE: 'api' }, simulator: { queueMs: 600_000 } });
@@ -133,74 +133,6 @@ describe.each(STATES)('an account in the state %s (%j)', (reason, fault, status,
     await tick();
     expect((await stage.video(team, { video_url: url }, headers)).status).toBe(201);
     expect(stage.creates(team)).toBe(2);
-  });
-});
-
-describe('work that costs nothing, while its account has no credits', () => {
-  const FREE: [string, (team: Team) => Promise<Response>][] = [
-    ['the preview of a video', (team) => stage.video(team, { preview: true }, ASYNC)],
-    ['an image with a watermark', (team) => stage.image(team, {}, ASYNC)],
-  ];
-  const PAID: [string, (team: Team) => Promise<Response>][] = [
-    ['a video', (team) => stage.video(team, { preview: false }, ASYNC)],
-    ['an image without a watermark', (team) => stage.image(team, { watermark: false }, ASYNC)],
-  ];
-
-  /** Its own time has come; the account's has not. */
-  async function makeDueOnly(id: string): Promise<void> {
-    await stage.sql(`update jobs set due_at = now() - interval '1 second' where id = $1`, [id]);
-  }
-
-  /** With some paid work that is due and held. */
-  async function heldTeam(fault: Fault): Promise<Team> {
-    const team = await stage.team();
-    stage.fault(team, fault, { times: 1 });
-    const parked = idOf(await stage.video(team, {}, ASYNC));
-    await tick();
-    await makeDueOnly(parked);
-    return team;
-  }
-
-  it.each(FREE)('should be sent: %s', async (_, send) => {
-    const team = await heldTeam({ kind: 'payment_required' });
-    const sent = await send(team);
-    expect([sent.status, sent.body.status_reason]).toEqual([202, null]);
-    await tick();
-    expect(['queued', 'finished']).toContain((await stage.row(idOf(sent))).status);
-    const others = (await stage.rowsOf(team)).filter(({ id }) => id !== idOf(sent));
-    expect(others.map(({ status_reason }) => status_reason)).toEqual(['insufficient_credits']);
-    expect(stage.creates(team) + stage.calls(team, 'POST', CREATE_IMAGE).length).toBe(2);
-  });
-
-  it.each(FREE)('should be sent too when it was parked before: %s', async (_, send) => {
-    const team = await stage.team();
-    const parked = idOf(await send(team));
-    const paid = idOf(await stage.video(team, {}, ASYNC));
-    await stage.sql(
-      `update tenant_paces set hold_until = now() + interval '1 hour', hold_reason = 'insufficient_credits' where tenant_id = $1`,
-      [team.id],
-    );
-    await tick();
-    expect(['queued', 'finished']).toContain((await stage.row(parked)).status);
-    expect((await stage.row(paid)).attempt).toBe(0);
-  });
-
-  it.each(PAID)('should be nothing else: %s', async (_, send) => {
-    const team = await heldTeam({ kind: 'payment_required' });
-    const held = await send(team);
-    expect([held.status, held.body.status_reason]).toEqual([202, 'insufficient_credits']);
-    await makeDueOnly(idOf(held));
-    await tick();
-    expect((await stage.row(idOf(held))).attempt).toBe(0);
-  });
-
-  it.each(FREE)('should wait for other states of the account all the same: %s', async (_, send) => {
-    const team = await heldTeam({ kind: 'unauthorized' });
-    const held = await send(team);
-    expect([held.status, held.body.status_reason]).toEqual([202, 'token_rejected']);
-    await makeDueOnly(idOf(held));
-    await tick();
-    expect((await stage.row(idOf(held))).attempt).toBe(0);
   });
 });
 
