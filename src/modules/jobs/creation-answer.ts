@@ -46,7 +46,8 @@ export function keyEffectOf(submitted: Submitted, strict: boolean, requestId: st
       ? { kind: 'answer', status: 201, body: JSON.stringify(answer.body) }
       : { kind: 'open' };
   }
-  if (job.status === 'unconfirmed') return { kind: 'open' };
+  // Also when its result came after all: the key shows it.
+  if (job.status === 'unconfirmed' || job.output !== null) return { kind: 'open' };
   if (isLastWord(job)) return { kind: 'answer', status: answer.status, body: JSON.stringify(answer.toBody(requestId)) };
   return { kind: 'free' };
 }
@@ -55,8 +56,9 @@ export function keyEffectOf(submitted: Submitted, strict: boolean, requestId: st
  * A failure that its key answers with from then on: TensorPix's 400 about the request, and a paid image of unknown outcome, for
  * which a new key is a new charge, and must be a new decision.
  */
-function isLastWord({ kind, error }: JobRecord): boolean {
-  return error?.code === 'validation_failed' || (kind === 'image' && error?.code === 'outcome_unknown');
+function isLastWord({ kind, error, output }: JobRecord): boolean {
+  const isUnknown = kind === 'image' && error?.code === 'outcome_unknown' && output === null;
+  return error?.code === 'validation_failed' || isUnknown;
 }
 
 function undeliveredYet({ callbackUrl }: JobRecord): CallbackState {

@@ -250,9 +250,11 @@ describe('a late answer of TensorPix', () => {
 
 describe('a late image of TensorPix', () => {
   /** An image whose call is under way, and whose claim ends before it is answered. */
+  const KEY = { 'idempotency-key': 'an image' };
+
   async function sendingImage(team: Team, watermark: boolean): Promise<{ id: string; answer: HeldAnswer }> {
     const answer = stage.hold(team, { path: CREATE_IMAGE });
-    const created = await stage.image(team, { watermark }, { prefer: 'wait=0' });
+    const created = await stage.image(team, { watermark }, { ...KEY, prefer: 'wait=0' });
     expect([created.status, created.body.status_reason]).toEqual([202, 'sending']);
     await answer.untilHeld();
     await expireLease(idOf(created));
@@ -280,6 +282,8 @@ describe('a late image of TensorPix', () => {
     const { id, answer } = await sendingImage(team, false);
     await tick();
     expect(await stage.row(id)).toMatchObject({ status: 'failed', error: { code: 'outcome_unknown' } });
+    const repeat = () => stage.image(team, { watermark: false }, KEY);
+    expect(await repeat()).toMatchObject({ status: 504, body: { job_id: id } });
     answer.arrive();
     const types = await eventually(
       () => stage.eventTypes(id),
@@ -288,6 +292,8 @@ describe('a late image of TensorPix', () => {
     expect(types).toEqual(['image.submitting', 'image.failed', 'image.bound_late']);
     const shown = await stage.get(team, `/v1/images/${id}`);
     expect(shown.body).toMatchObject({ status: 'failed', output: { enhanced_img_id: expect.any(String) } });
+    // Its key must not tell that another charge is needed.
+    expect(await repeat()).toMatchObject({ status: 202, body: { id, output: shown.body.output } });
     expect(stage.calls(team, 'POST', CREATE_IMAGE)).toHaveLength(1);
     expect(await stage.metric('gateway_upstream_duplicates_total')).toBe(duplicates);
   });
