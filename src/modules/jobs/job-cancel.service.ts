@@ -44,6 +44,7 @@ export class JobCancelService {
 
   /** @throws Problem 404, 409 `invalid_state` when the job has ended otherwise */
   async cancel(tenant: CurrentTenant, id: string): Promise<Canceled> {
+    const untilMs = performance.now() + DEFAULT_WAIT_MS;
     for (let tries = 0; tries < TRIES; tries += 1) {
       const found = await this.jobs.findRecord(tenant.id, id);
       if (!found || found.job.kind !== 'video') throw Problem.notFound('The job');
@@ -53,7 +54,8 @@ export class JobCancelService {
         if (await this.changes.apply(changeJob(job, { status: 'canceled' }, found.time.now())))
           return this.answer(tenant, id);
       } else if (job.cancelRequestedAt !== null || (await this.changes.apply(wish(found)))) {
-        if (isAtTensorpix(job.status) && job.tensorpixId !== null) await this.askInTime(tenant, id, job.tensorpixId);
+        if (isAtTensorpix(job.status) && job.tensorpixId !== null)
+          await this.askInTime(tenant, id, job.tensorpixId, untilMs);
         return this.answer(tenant, id);
       }
     }
@@ -66,15 +68,15 @@ export class JobCancelService {
   }
 
   /** The call goes on when the caller's time is over. */
-  private async askInTime(tenant: CurrentTenant, id: string, tensorpixId: number): Promise<void> {
+  private async askInTime(tenant: CurrentTenant, id: string, tensorpixId: number, untilMs: number): Promise<void> {
     const caller = new WaitingCaller(false, () => true);
     let waits = true;
     const asked = this.cancelAtTensorpix(tenant, id, tensorpixId, () => waits);
-    const heard = asked.catch((error: unknown) =>
-      this.logger.error({ err: error, job_id: id }, 'what came of a cancel could not be recorded'),
-    );
-    this.underWay.add(heard);
-    waits = !(await caller.waitFor(asked, DEFAULT_WAIT_MS));
+    const ended = asked.catch((error: unknown) => {
+      if (!waits) this.logger.error({ err: error, job_id: id }, 'what came of a cancel could not be recorded');
+    });
+    this.underWay.add(ended);
+    waits = !(await caller.waitFor(asked, untilMs - performance.now()));
     if (waits) await asked;
   }
 
