@@ -40,8 +40,12 @@ const AWAY_MESSAGES =
  * well: a password that is being replaced, or a database that is, will be right again.
  */
 export function isDatabaseAway(error: unknown): boolean {
-  if (error instanceof Prisma.PrismaClientInitializationError || hasNoConnection(error)) return true;
-  return codesOf(error).some((code) => AWAY.has(code) || AWAY_MESSAGES.test(code));
+  return hasNoConnection(error) || saysAway(error);
+}
+
+/** True when the database went away from a statement that it may have carried out. */
+export function isUnheard(error: unknown): boolean {
+  return isDatabaseAway(error) && !hasNoConnection(error);
 }
 
 /** What whoever asked is told of a database that is away. */
@@ -79,7 +83,7 @@ export function whyUnusable(error: unknown): string | null {
   if (codes.some((code) => NO_TLS.test(code))) return 'offers no TLS, which sslmode asks for';
   const met = hasNoConnection(error) ? new Map([...UNUSABLE, ...UNUSABLE_TO_CONNECT]) : UNUSABLE;
   const known = codes.flatMap((code) => met.get(code) ?? []);
-  return known[0] ?? (isDatabaseAway(error) ? 'cannot be reached' : null);
+  return known[0] ?? (saysAway(error) ? 'cannot be reached' : null);
 }
 
 /** What a statement met that may be gone when it is repeated: nothing was written. */
@@ -112,6 +116,11 @@ function codesOf(error: unknown): string[] {
   return layersOf(error).flatMap(({ code, originalCode, kind, message }) =>
     [code, originalCode, kind, message].filter((value) => typeof value === 'string'),
   );
+}
+
+function saysAway(error: unknown): boolean {
+  if (error instanceof Prisma.PrismaClientInitializationError) return true;
+  return codesOf(error).some((code) => AWAY.has(code) || AWAY_MESSAGES.test(code));
 }
 
 function hasNoConnection(error: unknown): boolean {

@@ -1,6 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import { MicroBatcher } from '../../common/loops/micro-batcher.js';
-import { isPassing } from '../../common/prisma/database-errors.js';
+import { isPassing, isUnheard } from '../../common/prisma/database-errors.js';
 import { PrismaService } from '../../common/prisma/prisma.service.js';
 import { retryWhileAway } from '../../common/prisma/retry-while-away.js';
 import type { AttemptRecord } from './attempt-record.js';
@@ -79,12 +79,14 @@ export class DeliveryOutcomesStore {
   }
 
   private async add(outcome: DeliveryOutcome): Promise<Added> {
-    let statements = 0;
-    const marked = await retryWhileAway(PATIENCE_MS, () => {
-      statements += 1;
-      return this.outcomes.add({ ...outcome, repeated: statements > 1 });
-    });
-    return { ...marked, repeated: statements > 1 };
+    let repeated = false;
+    const marked = await retryWhileAway(PATIENCE_MS, () =>
+      this.outcomes.add({ ...outcome, repeated }).catch((error: unknown) => {
+        repeated ||= isUnheard(error);
+        throw error;
+      }),
+    );
+    return { ...marked, repeated };
   }
 
   private async markMany(outcomes: Write[]): Promise<Marked[]> {
