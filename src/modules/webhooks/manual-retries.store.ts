@@ -9,8 +9,7 @@ import type { DeliveryStatus } from './webhook-types.js';
 
 export interface ReplayRange {
   since: Date;
-  /** null: now, by the database's clock */
-  until: Date | null;
+  until: Date;
   endpointId: string | null;
   /** null: every one but superseded */
   status: DeliveryStatus | null;
@@ -55,6 +54,13 @@ export class ManualRetriesStore {
                where tenant_id = ${tenantId}::uuid and delivery_id is not null
                order by due_at desc limit ${MOST_WAITING + MOST_SINGLE}::int) w`;
     return row ?? { count: 0, pacedForMs: 0 };
+  }
+
+  /** By the clock that dates deliveries. */
+  async findNow(): Promise<Date> {
+    const [row] = await this.prisma.$queryRaw<{ now: Date }[]>`select now() as now`;
+    if (!row) throw new Error('the database tells no time');
+    return row.now;
   }
 
   /** Due at once. */
@@ -121,7 +127,7 @@ export class ManualRetriesStore {
              e.deleted_at is not null as gone
         from webhook_deliveries d
         left join webhook_endpoints e on e.id = d.endpoint_id and e.tenant_id = d.tenant_id
-       where d.tenant_id = ${tenantId}::uuid and d.created_at >= ${since}::timestamptz and d.created_at < coalesce(${until}::timestamptz, now())
+       where d.tenant_id = ${tenantId}::uuid and d.created_at >= ${since}::timestamptz and d.created_at < ${until}::timestamptz
          and ${endpointId ? Prisma.sql`d.endpoint_id = ${endpointId}::uuid` : Prisma.sql`true`}
          and ${status ? ofStatus(status) : Prisma.sql`d.status <> 'superseded'`}
          and ${after ? Prisma.sql`(d.created_at, d.id) > (${after.createdAt}::timestamptz, ${after.id}::uuid)` : Prisma.sql`true`}

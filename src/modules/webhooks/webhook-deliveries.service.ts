@@ -65,7 +65,7 @@ export class WebhookDeliveriesService {
   /** @throws Problem 400 on `since`, `until`, `cursor`; 429 while too much waits of what was asked for before */
   async replay(tenantId: string, dto: ReplayDto): Promise<ReplayResource> {
     const list = `webhook-replay/${tenantId}`;
-    const range = rangeOf(dto);
+    const range = rangeOf(dto, await this.retries.findNow());
     let after: PagePosition | null | undefined = this.cursors.decode(list, dto.cursor ?? undefined);
     let [replayed, read] = [0, 0];
     do {
@@ -103,10 +103,10 @@ export class WebhookDeliveriesService {
   }
 }
 
-function rangeOf({ since: sinceText, until, endpoint_id: endpointId, status }: ReplayDto): ReplayRange {
-  const [sinceMs, nowMs] = [Date.parse(sinceText), Date.now()];
+function rangeOf({ since: sinceText, until, endpoint_id: endpointId, status }: ReplayDto, now: Date): ReplayRange {
+  const [sinceMs, nowMs] = [Date.parse(sinceText), now.getTime()];
   if (sinceMs >= nowMs) throw Problem.invalid({ since: ['must be in the past'] });
-  // Nothing has happened later than now, which is for the database to tell.
+  // Nothing has happened later than now.
   const untilMs = until ? Math.min(Date.parse(until), nowMs) : nowMs;
   if (untilMs <= sinceMs) throw Problem.invalid({ until: ['must be after since'] });
   if (untilMs - sinceMs > LONGEST_RANGE_MS) {
@@ -114,7 +114,7 @@ function rangeOf({ since: sinceText, until, endpoint_id: endpointId, status }: R
   }
   return {
     since: new Date(sinceMs),
-    until: until && untilMs < nowMs ? new Date(untilMs) : null,
+    until: new Date(untilMs),
     endpointId: endpointId ?? null,
     status: status ?? null,
   };

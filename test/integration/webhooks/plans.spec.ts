@@ -103,7 +103,7 @@ const STATEMENTS: Statement[] = [
     (prisma) =>
       new ManualRetriesStore(prisma).findRange(
         tenantId,
-        { ...RANGE, until: null, endpointId: MENDED, status: 'exhausted' },
+        { ...RANGE, endpointId: MENDED, status: 'exhausted' },
         undefined,
         100,
       ),
