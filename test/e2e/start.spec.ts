@@ -82,6 +82,14 @@ describe('a start that cannot succeed', () => {
     await server.end();
   });
 
+  it('should show whatever else the database says to whoever connects', async () => {
+    const url = `${database.url()}?options=-c%20no_such_setting%3D1`;
+    const { code, output } = await startWith({ DATABASE_URL: url, LOG_LEVEL: 'info' });
+    expect(code).toBe(1);
+    expect(output).toContain('no_such_setting');
+    expect(output).toContain('42704');
+  });
+
   it('should say in one line that the database offers no TLS', async () => {
     const { code, output } = await startWith({
       DATABASE_URL: `${database.url()}?sslmode=verify-full`,
