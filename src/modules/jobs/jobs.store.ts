@@ -141,7 +141,10 @@ function candidates(tenantId: string, filter: JobFilter, limit: number, after: P
             order by x.status, ${newest}) picked`;
 }
 
-/** The newest jobs by id that match and have an undelivered callback. Each is looked up by its key: what stands inside a case makes no other index look as good. */
+/**
+ * The newest jobs by id that match and have an undelivered callback. Each is looked up by its key: what stands inside a case makes
+ * no other index look as good.
+ */
 function undelivered(tenantId: string, filter: JobFilter, limit: number, after: PagePosition | undefined): Prisma.Sql {
   const ofStatus =
     filter.statuses.length === 0 ? Prisma.empty : Prisma.sql`and x.status = any(${filter.statuses}::text[])`;
@@ -159,7 +162,8 @@ function undelivered(tenantId: string, filter: JobFilter, limit: number, after: 
 function idsOf({ createdAfter, createdBefore }: JobFilter, after: PagePosition | undefined): JobIdRange {
   const least = createdAfter && leastIdAt(createdAfter.getTime() - CLOCKS_DIFFER_MS);
   const most = createdBefore && leastIdAt(createdBefore.getTime() + CLOCKS_DIFFER_MS);
-  return { after: least, before: after && most ? (after.id < most ? after.id : most) : (after?.id ?? most) };
+  const [before] = [after?.id, most].filter((id) => id !== undefined).sort();
+  return { after: least, before };
 }
 
 /** Conditions on `jobs x`, without those on its status and on where a page begins. */
