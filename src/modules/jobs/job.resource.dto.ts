@@ -3,6 +3,13 @@ import { NextCursor } from '../../common/http/page.dto.js';
 import type { CallbackState, JobWarning } from './job-record.js';
 import { JOB_STATUSES, STATUS_REASONS, type JobStatus, type StatusReason } from './job-state.js';
 
+const EXPIRES_AT = {
+  type: String,
+  format: 'date-time',
+  nullable: true,
+  description: 'When the URL stops working, as far as it says so itself.',
+} as const;
+
 /** Why a job failed. */
 export class JobErrorResource {
   @ApiProperty({ description: 'Stable: to decide by.', example: 'upstream_failed' }) code!: string;
@@ -55,13 +62,7 @@ export class CallbackStateResource {
 export class VideoOutputResource {
   @ApiProperty({ type: String, nullable: true, description: 'Expires. null: TensorPix gave none within five minutes.' })
   url!: string | null;
-  @ApiProperty({
-    type: String,
-    format: 'date-time',
-    nullable: true,
-    description: 'When the URL stops working, as far as it says so itself.',
-  })
-  expires_at!: string | null;
+  @ApiProperty(EXPIRES_AT) expires_at!: string | null;
   @ApiProperty({ type: 'integer', nullable: true, description: "TensorPix's id of the enhanced video." })
   tensorpix_video_id!: number | null;
   @ApiProperty({ type: 'integer', nullable: true, description: 'pixels' }) width!: number | null;
@@ -74,13 +75,7 @@ export class VideoOutputResource {
 export class ImageOutputResource {
   @ApiProperty({ description: 'Expires.' }) enhanced_url!: string;
   @ApiProperty({ description: "TensorPix's id of the enhanced image." }) enhanced_img_id!: string;
-  @ApiProperty({
-    type: String,
-    format: 'date-time',
-    nullable: true,
-    description: 'When the URL stops working, as far as it says so itself.',
-  })
-  expires_at!: string | null;
+  @ApiProperty(EXPIRES_AT) expires_at!: string | null;
 }
 
 /** What jobs and images have in common, as webhooks carry it. */
